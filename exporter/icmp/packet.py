@@ -99,9 +99,7 @@ class RequestBuffer:
         self._sequence = self.rows[:, 6:8].view(">u2")[:, 0]
         self._cookie = self.rows[:, 8:16].view(np.uint64)[:, 0]
 
-    def fill(
-        self, idents: npt.NDArray[Any], sequences: npt.NDArray[Any], cookies: npt.NDArray[np.uint64]
-    ) -> None:
+    def fill(self, idents: npt.NDArray[Any], sequences: npt.NDArray[Any], cookies: npt.NDArray[np.uint64]) -> None:
         """Write the first `len(idents)` requests."""
         count = len(idents)
         self._ident[:count] = idents

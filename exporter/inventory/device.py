@@ -60,7 +60,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A branch. With `local_uplinks` its devices are reachable without its ISP links: never shadowed by them."""
+    """A branch. With `local_uplinks` its devices are reachable without its ISP links, never shadowed."""
 
     name: str
     region: str = ""

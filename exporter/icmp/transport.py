@@ -1,0 +1,283 @@
+"""Echo requests out, replies and ICMP errors in, a batch at a time: what the prober needs of one address family.
+
+A probe's slot is a number below `65,536 * blocks`. Its low 16 bits travel as the ICMP sequence; the rest chooses
+one of the transport's identifiers. So any number of probes can be under way, and an identifier says where to look.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import struct
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from exporter.icmp import bpf, packet
+from exporter.icmp.arrivals import Arrivals, Parser
+from exporter.icmp.channel import BUSY, RECEIVE_CONTROL, Channel, ErrorQueue, QueuedError
+from exporter.icmp.mmsg import Receiver, Sender
+
+Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+
+BATCH = 1024
+NO_BLOCK = 255
+_MAX_PAYLOAD = 65_507
+_STANDARD_PAYLOAD = 56
+_IP_TOS, _IP_PKTINFO, _IPV6_TCLASS, _IPV6_PKTINFO = 1, 8, 67, 50
+
+
+class Profile(NamedTuple):
+    """How a packet looks: bytes of ICMP payload, DSCP (RFC 2474), don't-fragment, source address or ""."""
+
+    family: int
+    payload_bytes: int
+    dscp: int
+    dont_fragment: bool
+    source: str
+
+
+class Batch(NamedTuple):
+    """Requests of one profile, one array element each; `names` point at struct sockaddr_in or sockaddr_in6."""
+
+    profile: Profile
+    names: Words
+    slots: Ints
+    cookies: Words
+
+
+class Sent(NamedTuple):
+    """`done` requests went or were refused for good; `refused` says which, with errno; `busy` is why it stopped."""
+
+    done: int
+    refused: list[tuple[int, int]]
+    busy: int
+
+
+class Transport(Protocol):
+    """One address family's way to the network; used from one thread."""
+
+    family: int
+    kind: str
+    #: identifier -> block of slots, NO_BLOCK where the identifier is not ours.
+    block_of: npt.NDArray[np.uint8]
+
+    def idents(self, blocks: Ints) -> npt.NDArray[np.uint16]: ...
+    def send(self, batch: Batch) -> Sent: ...
+    def receive(self) -> list[Arrivals]: ...
+    def transmit_stamps(self) -> tuple[Ints, Ints]: ...
+    def drops(self) -> int: ...
+    def rotate(self) -> None: ...
+    def resize(self, blocks: int, receive_bytes: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class KernelTransport:
+    """Raw sockets: one, with a BPF filter. Datagram sockets: one a block, for the kernel sets the identifier.
+
+    Identifiers rotate: the former ones are listened to until the next rotation, so that no probe under way is lost.
+    """
+
+    def __init__(self, family: int, raw: bool, blocks: int, receive_bytes: int) -> None:
+        self.family = family
+        self.kind = "raw" if raw else "dgram"
+        self.block_of = np.full(65_536, NO_BLOCK, np.uint8)
+        self._blocks = blocks
+        self._receive_bytes = receive_bytes
+        self._raw = raw
+        self._parser = Parser(family, raw)
+        self._current: npt.NDArray[np.uint16] = np.zeros(blocks, np.uint16)
+        self._former: npt.NDArray[np.uint16] = np.zeros(0, np.uint16)
+        self._channels: list[Channel] = []
+        self._former_channels: list[Channel] = []
+        self._closed_drops = 0
+        self._queued: list[QueuedError] = []
+        self._slots: list[Ints] = []
+        self._stamps: list[Ints] = []
+
+        self._requests = packet.RequestBuffer(family, BATCH, _STANDARD_PAYLOAD)
+        self._sender = Sender(self._requests.rows, _MAX_PAYLOAD)
+        self._name_bytes = 16 if family == socket.AF_INET else 28
+        self._controls: dict[Profile, npt.NDArray[np.uint8] | None] = {}
+        self._receiver = Receiver(BATCH, packet.ROW_BYTES, self._name_bytes, RECEIVE_CONTROL.itemsize)
+        self._received_controls = self._receiver.controls.view(RECEIVE_CONTROL)[:, 0]
+        self._errors = ErrorQueue(BATCH)
+        self.rotate()
+
+    def idents(self, blocks: Ints) -> npt.NDArray[np.uint16]:
+        return self._current[blocks]
+
+    def rotate(self) -> None:
+        """Take new identifiers. Raises SocketPermissionError, OSError."""
+        if self._raw:
+            if not self._channels:
+                self._channels = [self._open()]
+            self._former = self._current if self._former_live() else self._former
+            taken = set(self._former.tolist())
+            size = 1 << (self._blocks - 1).bit_length()
+            base = secrets.randbelow(65_536 // size) * size
+            while taken & set(range(base, base + size)):
+                base = secrets.randbelow(65_536 // size) * size
+            self._current = np.arange(base, base + self._blocks, dtype=np.uint16)
+            bases = [base] if not len(self._former) else [base, int(self._former[0])]
+            bpf.attach(self._channels[0].sock, bpf.program(self.family, bases, size))
+        else:
+            fresh = [self._open() for _ in range(self._blocks)]
+            for channel in self._former_channels:
+                self._closed_drops += channel.drops()
+                channel.close()
+            self._former, self._former_channels = self._current[: len(self._channels)], self._channels
+            self._channels = fresh
+            self._current = np.array([channel.ident for channel in fresh], np.uint16)
+        self.block_of[:] = NO_BLOCK
+        self.block_of[self._former] = np.arange(len(self._former))
+        self.block_of[self._current] = np.arange(self._blocks)
+
+    def resize(self, blocks: int, receive_bytes: int) -> None:
+        """Make room for more probes, or less. Nobody may be waiting for the former ones. Raises OSError."""
+        self._blocks, self._receive_bytes = blocks, receive_bytes
+        for channel in self._channels if self._raw else ():
+            channel.resize(receive_bytes, blocks * 65_536)
+        self.block_of[:] = NO_BLOCK
+        self._former = np.zeros(0, np.uint16)
+        self.rotate()
+
+    def _former_live(self) -> bool:
+        return bool((self.block_of != NO_BLOCK).any())
+
+    def _open(self) -> Channel:
+        return Channel(self.family, self._raw, self._receive_bytes, self._blocks * 65_536)
+
+    def send(self, batch: Batch) -> Sent:
+        """Send up to BATCH requests; see Sent."""
+        count = min(len(batch.slots), BATCH)
+        slots = batch.slots[:count]
+        blocks = slots >> 16
+        self._requests.fill(self._current[blocks], slots & 0xFFFF, batch.cookies[:count])
+        if batch.profile not in self._controls:
+            self._controls[batch.profile] = _control(batch.profile)
+        self._sender.prepare(
+            batch.names[:count],
+            self._name_bytes,
+            packet.ICMP_HEADER + batch.profile.payload_bytes,
+            self._controls[batch.profile],
+        )
+        refused: list[tuple[int, int]] = []
+        if self._raw:
+            done, busy = self._send_run(self._channels[0], batch.profile, slots, 0, count, refused)
+            return Sent(done, refused, busy)
+        done, busy = 0, 0
+        while done < count and not busy:
+            run = done + int(np.argmax(np.append(blocks[done:], -1) != blocks[done]))
+            channel = self._channels[int(blocks[done])]
+            channel.clear_error()
+            done, busy = self._send_run(channel, batch.profile, slots, done, run, refused)
+        return Sent(done, refused, busy)
+
+    def _send_run(
+        self,
+        channel: Channel,
+        profile: Profile,
+        slots: Ints,
+        first: int,
+        end: int,
+        refused: list[tuple[int, int]],
+    ) -> tuple[int, int]:
+        channel.set_dont_fragment(profile.dont_fragment)
+        failed, retried = 0, -1
+        while first < end:
+            try:
+                count = self._sender.send(channel.descriptor, first, end)
+            except OSError as error:
+                code = error.errno or 0
+                if not self._raw and retried != first and code not in BUSY:
+                    # A datagram socket reports an ICMP error of an earlier request on the next send.
+                    retried = first
+                    continue
+                failed = code
+                if code in BUSY:
+                    break
+                refused.append((first, code))
+                self._collect(channel)
+                channel.restart_keys()
+                first += 1
+                continue
+            channel.sent(slots[first : first + count])
+            first += count
+        if failed in BUSY:
+            self._collect(channel)
+            channel.restart_keys()
+            return first, failed
+        return first, 0
+
+    def receive(self) -> list[Arrivals]:
+        """Everything that has arrived, the ICMP errors of datagram sockets apart: `transmit_stamps` finds those."""
+        arrivals = []
+        for channel in (*self._former_channels, *self._channels):
+            count = BATCH
+            while count == BATCH:
+                try:
+                    count = self._receiver.receive(channel.descriptor)
+                except OSError:
+                    continue  # the pending error of a datagram socket; it is on the error queue too
+                if count:
+                    receiver = self._receiver
+                    arrivals.append(
+                        self._parser.parse(
+                            receiver.rows[:count],
+                            receiver.lengths[:count],
+                            receiver.names[:count],
+                            self._received_controls[:count],
+                        )
+                    )
+        if self._queued:
+            arrivals.append(self._parser.parse_queued(self._queued))
+            self._queued = []
+        return arrivals
+
+    def transmit_stamps(self) -> tuple[Ints, Ints]:
+        """Slots and CLOCK_REALTIME ns of what the kernel has sent since the last call."""
+        for channel in (*self._former_channels, *self._channels):
+            self._collect(channel)
+        slots, stamps = self._slots, self._stamps
+        self._slots, self._stamps = [], []
+        if not slots:
+            return _NONE, _NONE
+        return (slots[0], stamps[0]) if len(slots) == 1 else (np.concatenate(slots), np.concatenate(stamps))
+
+    def _collect(self, channel: Channel) -> None:
+        slots, stamps, errors = channel.read_errors(self._errors)
+        if len(slots):
+            self._slots.append(slots)
+            self._stamps.append(stamps)
+        self._queued += errors
+
+    def drops(self) -> int:
+        """Packets that the receive buffers could not hold, ever."""
+        live = sum(channel.drops() for channel in (*self._former_channels, *self._channels))
+        return self._closed_drops + live
+
+    def close(self) -> None:
+        for channel in (*self._former_channels, *self._channels):
+            channel.close()
+
+
+_NONE = np.zeros(0, np.int64)
+
+
+def _control(profile: Profile) -> npt.NDArray[np.uint8] | None:
+    """Control data that gives a request its DSCP and source address, None where it needs neither."""
+    messages = b""
+    v4 = profile.family == socket.AF_INET
+    if profile.dscp:
+        level, kind = (socket.IPPROTO_IP, _IP_TOS) if v4 else (socket.IPPROTO_IPV6, _IPV6_TCLASS)
+        messages += struct.pack("=Qiii4x", 20, level, kind, profile.dscp << 2)
+    if profile.source:
+        source = socket.inet_pton(profile.family, profile.source)
+        if v4:
+            messages += struct.pack("=Qiii4s4x4x", 28, socket.IPPROTO_IP, _IP_PKTINFO, 0, source)
+        else:
+            messages += struct.pack("=Qii16si4x", 36, socket.IPPROTO_IPV6, _IPV6_PKTINFO, source, 0)
+    return np.frombuffer(messages, np.uint8) if messages else None
