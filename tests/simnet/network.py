@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -123,7 +122,7 @@ class Simnet:
 
     # The script.
 
-    def set(self, target: Target, behaviour: Behaviour | None = None, **fields: Any) -> None:
+    def set(self, target: Target, behaviour: Behaviour | None = None, /, **fields: Any) -> None:
         """From now on `target` does as the fields of Behaviour say; those not given have their defaults.
 
         Of several set() that cover an address the most specific one counts, and of equal ones the latest. Ends
@@ -252,9 +251,3 @@ class Simnet:
             response = connection.getresponse()
             found = {name.lower(): value for name, value in response.getheaders()}
             return Response(response.status, found, response.read())
-
-
-def stop(program: subprocess.Popen[Any]) -> int:
-    """Ask a program to end, and wait; its exit status."""
-    program.send_signal(signal.SIGTERM)
-    return program.wait(_STOP_SECONDS)

@@ -31,7 +31,7 @@ from tests.simnet.host import (
 from tests.simnet.truth import Event, Truth
 
 #: A wait ends this early and the rest of it is spun away: that is how late select() wakes.
-_SPIN = 60e-6
+_SPIN = 50e-6
 #: Under a flood the control connection is looked at after so many packets.
 _PATIENCE = 256
 
