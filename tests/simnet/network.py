@@ -26,7 +26,6 @@ R = TypeVar("R")
 
 #: The simulator answers no packet while it answers us, so it is asked about few addresses at a time.
 _TRUTHS_AT_ONCE = 100
-_STOP_SECONDS = 5.0
 
 
 class SimnetError(RuntimeError):
@@ -48,8 +47,9 @@ class Response(NamedTuple):
 class Simnet:
     """A network namespace in which all of `prefixes` is simulated; a context manager.
 
-    Linux, and root, or CAP_NET_ADMIN and CAP_SYS_ADMIN. Addresses for which nothing is set do as `default` says:
-    they are silent. `seed` makes losses and jitter the same in every run. Raises SimnetError.
+    Linux, and root, or CAP_NET_ADMIN and CAP_SYS_ADMIN. Addresses for which nothing is set do as `default`
+    says: they are silent. `seed` makes losses and jitter the same in every run. Programs inside have
+    `stop_seconds` to end once they are asked to. Raises SimnetError.
 
     Everything inside shares one loopback device; 10.255.255.254 and fd00:ffff::fe are the namespace's own
     addresses, 10.255.255.1 and fd00:ffff::1 the router that ICMP errors come from.
@@ -62,9 +62,11 @@ class Simnet:
         default: Behaviour = OUTAGE,
         seed: int = 1,
         mtu: int = 1500,
+        stop_seconds: float = 5.0,
     ) -> None:
         self._prefixes = tuple(prefixes)
         self._mtu = mtu
+        self._stop_seconds = stop_seconds
         self._programs: list[subprocess.Popen[Any]] = []
         self._control, theirs = Pipe()
         with theirs:
@@ -74,7 +76,8 @@ class Simnet:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
-        self.namespace = f"/proc/{self._simulator.pid}/ns/net"
+        self.pid = self._simulator.pid
+        self.namespace = f"/proc/{self.pid}/ns/net"
         self._control.send((seed, default, self._prefixes, mtu))
         try:
             problem = self._control.recv()
@@ -99,7 +102,7 @@ class Simnet:
         """Stop the programs that popen() started, then the network, and all that still runs in it."""
         for program in self._programs:
             program.terminate()
-        deadline = time.monotonic() + _STOP_SECONDS
+        deadline = time.monotonic() + self._stop_seconds
         for program in self._programs:
             with suppress(subprocess.TimeoutExpired):
                 program.wait(max(0.0, deadline - time.monotonic()))
@@ -108,7 +111,7 @@ class Simnet:
         self._programs.clear()
         self._control.close()
         try:
-            self._simulator.wait(_STOP_SECONDS)
+            self._simulator.wait(5.0)
         except subprocess.TimeoutExpired:
             self._simulator.kill()
             self._simulator.wait()
@@ -187,7 +190,7 @@ class Simnet:
 
     def overruns(self) -> int:
         """Packets that the device dropped because the simulator was too slow; 0, or the truth has gaps."""
-        lines = Path(f"/proc/{self._simulator.pid}/net/dev").read_text().splitlines()
+        lines = Path(f"/proc/{self.pid}/net/dev").read_text().splitlines()
         counts = next(line for line in lines if line.strip().startswith(kernel.DEVICE))
         return int(counts.split(":")[1].split()[11])
 
