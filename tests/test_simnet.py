@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from ipaddress import ip_address
+from itertools import pairwise
 
 import pytest
 
@@ -33,6 +34,8 @@ def test_truth_is_what_a_pinger_sees(shared_simnet: Simnet, address: str) -> Non
     assert all(reply.honest and reply.source == address for reply in found)
     assert (truth.requests, truth.replies, truth.pending, truth.invalid) == (50, 50, 0, 0)
     assert truth.sizes == {56: 50}
+    assert len(truth.arrivals) == 50
+    assert all(later > earlier for earlier, later in pairwise(truth.arrivals))
     assert truth.source == ("10.255.255.254" if address == V4 else "fd00:ffff::fe")
 
 
@@ -62,8 +65,8 @@ def test_latency_is_kept(shared_simnet: Simnet, latency: float) -> None:
     assert max(truth.delays) == truth.delay_max
     assert sum(truth.delays) == pytest.approx(truth.delay_sum)
     assert truth.delay_mean == pytest.approx(statistics.fmean(truth.delays))
-    steps = zip(truth.delays, truth.delays[1:], strict=False)
-    assert truth.delay_variation == pytest.approx(sum(abs(after - before) for before, after in steps))
+    steps = [abs(after - before) for before, after in pairwise(truth.delays)]
+    assert truth.delay_variation == pytest.approx(sum(steps))
 
 
 def test_jitter_has_its_shape(shared_simnet: Simnet) -> None:
@@ -280,5 +283,7 @@ def test_nonsense_is_refused(shared_simnet: Simnet, fields: dict[str, object]) -
     """A behaviour that cannot be is an error where it is written."""
     with pytest.raises((ValueError, TypeError)):
         shared_simnet.set(V4, **fields)
+    with pytest.raises(ValueError, match="a flap"):
+        shared_simnet.flap(V4, 1, 1, times=0)
     with pytest.raises(ValueError, match=r"10\.0\.0\.300"):
         shared_simnet.set("10.0.0.300")

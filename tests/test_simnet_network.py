@@ -98,7 +98,7 @@ def test_a_flap_runs_by_the_simulators_clock(shared_simnet: Simnet) -> None:
     assert [event.event for event in events] == ["cut", "restore"] * 3
     for event, offset in zip(events, (0.0, 0.1, 0.3, 0.4, 0.6, 0.7), strict=True):
         # Never early; late only when the machine is.
-        assert offset <= event.monotonic - start < offset + 0.1
+        assert offset <= event.monotonic - start < offset + 0.5
     truth = shared_simnet.truth(ADDRESS)
     assert truth.dropped_outage > 0
     assert truth.replies > 0
@@ -209,9 +209,9 @@ def gone(namespace: int, processes: list[int]) -> bool:
     """No such process is left, and none at all in the namespace with that inode."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            if int(entry.name) in processes and "\nState:\tZ" not in (entry / "status").read_text():
-                return False
             try:
+                if int(entry.name) in processes and "\nState:\tZ" not in (entry / "status").read_text():
+                    return False
                 if (entry / "ns/net").stat().st_ino == namespace:
                     return False
             except (FileNotFoundError, ProcessLookupError, PermissionError):

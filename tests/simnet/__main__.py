@@ -9,6 +9,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
@@ -39,9 +40,12 @@ def main(descriptor: int, parent: int) -> None:
     try:
         Simulator(tun, control, seed, default).run()
     finally:
-        for process in kernel.processes_inside("/proc/self/ns/net"):
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        # Again until there is none: one of them may just have started another.
+        while left := kernel.processes_inside("/proc/self/ns/net"):
+            for process in left:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            time.sleep(0.005)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from array import array
 from collections import Counter, deque
 from dataclasses import replace
 from random import Random
@@ -10,7 +11,7 @@ from random import Random
 from tests.simnet.behaviour import OUTAGE, Behaviour, Jitter, Spiky
 from tests.simnet.truth import Truth
 
-KEPT_DELAYS = 1000
+KEPT = 1000
 
 #: What a packet that waits to be written is; each is a place in Host.written, and in WRITTEN.
 REPLY, LATE, DUPLICATE, FORGED_COOKIE, FORGED_SOURCE, FOREIGN, CORRUPTED, ERROR = range(8)
@@ -66,6 +67,7 @@ class Host:
     """State of one address. The loop writes these fields itself: a call a packet is what it cannot afford."""
 
     __slots__ = (
+        "arrivals",
         "cut",
         "delay_max",
         "delay_min",
@@ -81,7 +83,6 @@ class Host:
         "invalid",
         "kinds",
         "last",
-        "last_request",
         "number",
         "plan",
         "requests",
@@ -108,13 +109,13 @@ class Host:
         self.draws = 0
         self.kinds: dict[bytes, Kind] = {}
         self.last = Kind(b"")
-        self.last_request = 0.0
+        self.arrivals: deque[float] = deque(maxlen=KEPT)
         self.delay_sum = 0.0
         self.delay_min = 0.0
         self.delay_max = 0.0
         self.delay_variation = 0.0
         self.delay_previous = -1.0
-        self.delays: deque[float] = deque(maxlen=KEPT_DELAYS)
+        self.delays: deque[float] = deque(maxlen=KEPT)
 
     def draw(self, latency: Jitter | Spiky) -> float:
         """The latency of the next reply, in seconds."""
@@ -155,13 +156,13 @@ class Host:
             delay_min=self.delay_min,
             delay_max=self.delay_max,
             delay_variation=self.delay_variation,
-            delays=tuple(self.delays),
+            delays=array("d", self.delays),
+            arrivals=array("d", self.arrivals),
             dscp=dict(dscp),
             sizes=dict(sizes),
             dont_fragment=dont_fragment,
             ttl=(last[8] if self.version == 4 else last[7]) if last else 0,
             source=_source(last),
-            last_request=self.last_request,
         )
 
 

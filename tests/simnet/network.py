@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 #: The simulator answers no packet while it answers us, so it is asked about few addresses at a time.
-_TRUTHS_AT_ONCE = 100
+_TRUTHS_AT_ONCE = 20
 
 
 class SimnetError(RuntimeError):
@@ -51,7 +52,8 @@ class Simnet:
     says: they are silent. `seed` makes losses and jitter the same in every run. Programs inside have
     `stop_seconds` to end once they are asked to. Raises SimnetError.
 
-    Everything inside shares one loopback device; 10.255.255.254 and fd00:ffff::fe are the namespace's own
+    Only echo requests are answered; other packets to the prefixes are swallowed. All methods may be called from
+    any thread. Programs inside share one loopback device; 10.255.255.254 and fd00:ffff::fe are the namespace's own
     addresses, 10.255.255.1 and fd00:ffff::1 the router that ICMP errors come from.
     """
 
@@ -68,6 +70,7 @@ class Simnet:
         self._mtu = mtu
         self._stop_seconds = stop_seconds
         self._programs: list[subprocess.Popen[Any]] = []
+        self._turn = threading.Lock()
         self._control, theirs = Pipe()
         with theirs:
             self._simulator = subprocess.Popen(
@@ -118,8 +121,9 @@ class Simnet:
 
     def _ask(self, name: str, *arguments: object) -> Any:
         try:
-            self._control.send((name, *arguments))
-            return self._control.recv()
+            with self._turn:
+                self._control.send((name, *arguments))
+                return self._control.recv()
         except (EOFError, OSError) as error:
             raise SimnetError("the simulator is gone") from error
 
@@ -144,7 +148,12 @@ class Simnet:
         self._ask("switch", networks(target), False)
 
     def flap(self, target: Target, up_seconds: float, down_seconds: float, times: int) -> None:
-        """Cut at once for `down_seconds`, restore for `up_seconds`, and so on: `times` cuts. Returns at once."""
+        """Cut at once for `down_seconds`, restore for `up_seconds`, and so on: `times` cuts. Returns at once.
+
+        Raises ValueError.
+        """
+        if times < 1 or up_seconds < 0 or down_seconds < 0:
+            raise ValueError("a flap: once or more, and no time below 0")
         self._ask("flap", networks(target), up_seconds, down_seconds, times)
 
     def clear(self) -> None:

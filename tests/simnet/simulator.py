@@ -116,7 +116,7 @@ class Simulator:
             kind = host.kinds[alike] = Kind(packet)
         kind.count += 1
         host.last = kind
-        host.last_request = now
+        host.arrivals.append(now)
         host.requests += 1
         plan = host.plan
         if plan.marked:

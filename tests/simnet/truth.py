@@ -57,6 +57,8 @@ class Truth:
     delay_variation: float
     #: The last delays, oldest first, 1,000 at most.
     delays: Sequence[float]
+    #: CLOCK_MONOTONIC of the last requests, oldest first, 1,000 at most.
+    arrivals: Sequence[float]
     #: Requests by DSCP, by bytes of ICMP payload, and with the don't-fragment flag.
     dscp: Mapping[int, int]
     sizes: Mapping[int, int]
@@ -64,8 +66,6 @@ class Truth:
     #: TTL and source address of the last request.
     ttl: int
     source: str
-    #: CLOCK_MONOTONIC of the last request.
-    last_request: float
 
     @property
     def delay_mean(self) -> float:
