@@ -18,7 +18,6 @@ from typing import Any, ClassVar, Self
 
 from tests.servers.install import FLOOR, Generation, ServersError, program
 
-START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
 Get = Callable[[int, str], tuple[int, Mapping[str, str], bytes]]
@@ -54,6 +53,7 @@ class Server:
     # Formatted with {port}, {folder} and {config}.
     ARGUMENTS: ClassVar[Sequence[str]]
     CONFIG_ARGUMENT: ClassVar[str]
+    START_SECONDS: ClassVar[float] = 30.0
 
     process: subprocess.Popen[bytes]
 
@@ -71,7 +71,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.get: Callable[[str], tuple[int, Mapping[str, str], bytes]] = lambda path: get(self.port, path)
         self._config = config
-        self._program = program(self.PROGRAM, generation)
+        self._program = self._executable(generation)
         self._prefix = tuple(prefix)
         self._extra = tuple(arguments)
 
@@ -105,12 +105,15 @@ class Server:
     ) -> None:
         self._stop()
 
+    def _executable(self, generation: Generation) -> Path:
+        return program(self.PROGRAM, generation)
+
     def log_text(self) -> str:
         """All that the program has written to its standard output and error; only inside the `with` block."""
         return self._log.read_text(errors="replace")
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + self.START_SECONDS
         while self.process.poll() is None and time.monotonic() < deadline:
             try:
                 if self.get(self.READY)[0] == 200:
