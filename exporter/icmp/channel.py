@@ -29,6 +29,8 @@ _ORIGIN_ICMP = 2, 3
 _IP_RECVERR, _IP_RECVTTL, _IP_MTU_DISCOVER = 11, 12, 10
 _IPV6_RECVERR, _IPV6_RECVHOPLIMIT, _IPV6_MTU_DISCOVER, _IPV6_DONTFRAG = 25, 51, 23, 62
 _PMTUDISC_DONT, _PMTUDISC_PROBE = 0, 3
+_SOL_RAW, _ICMP_FILTER = 255, 1
+_ICMP6_FILTER = 1
 
 STAMP_SPACE = 64  # CMSG_SPACE(3 * sizeof(struct timespec))
 
@@ -103,6 +105,8 @@ class Channel:
         sock = self.sock
         self._set_buffer(receive_bytes)
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, _STAMPING)
+        if self.raw:
+            self._filter_types()
         if self.family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_DONT)
             if not self.raw:
@@ -115,6 +119,17 @@ class Channel:
             if not self.raw:
                 sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
                 sock.bind(("::", 0))
+
+    def _filter_types(self) -> None:
+        """Refuse other ICMP types (icmp(7), RFC 3542 3.2) before the kernel copies a packet for the BPF filter."""
+        if self.family == socket.AF_INET:
+            blocked = 0xFFFF_FFFF & ~sum(1 << kind for kind in (0, 3, 11, 12))
+            self.sock.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", blocked))
+        else:
+            words = [0xFFFF_FFFF] * 8
+            for kind in (1, 2, 3, 4, 129):
+                words[kind >> 5] &= ~(1 << (kind & 31))
+            self.sock.setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, struct.pack("=8I", *words))
 
     @property
     def ident(self) -> int:

@@ -34,6 +34,11 @@ class Outcomes(NamedTuple):
     reasons: npt.NDArray[np.uint8]
     ttls: npt.NDArray[np.uint8]
 
+    def take(self, chosen: npt.NDArray[np.bool_]) -> Outcomes:
+        return Outcomes(
+            self.rows[chosen], self.cycles[chosen], self.rtts[chosen], self.reasons[chosen], self.ttls[chosen]
+        )
+
 
 class Matched(NamedTuple):
     """What a batch of arrivals meant; `late` and `duplicate` are device rows, the rest are counts."""
@@ -195,7 +200,7 @@ class Flight:
         rtts = np.zeros(len(slots)) if rtts is None else rtts
         ttls = np.zeros(len(slots), np.uint8) if ttls is None else ttls
         reasons = np.zeros(len(slots), np.uint8) if reasons is None else reasons
+        outcomes = Outcomes(rows, cycles, rtts, reasons, ttls)
         if len(rows) and rows.min() < 0:  # probes of devices that have left the inventory
-            live = rows >= 0
-            return Outcomes(rows[live], cycles[live], rtts[live], reasons[live], ttls[live])
-        return Outcomes(rows, cycles, rtts, reasons, ttls)
+            return outcomes.take(rows >= 0)
+        return outcomes

@@ -6,6 +6,7 @@ one of the transport's identifiers. So any number of probes can be under way, an
 
 from __future__ import annotations
 
+import ctypes
 import secrets
 import socket
 import struct
@@ -46,6 +47,11 @@ class Batch(NamedTuple):
     names: Words
     slots: Ints
     cookies: Words
+
+    def destination(self, position: int) -> str:
+        """Where one of them goes, as text."""
+        at, size = (4, 4) if self.profile.family == socket.AF_INET else (8, 16)
+        return socket.inet_ntop(self.profile.family, ctypes.string_at(int(self.names[position]) + at, size))
 
 
 class Sent(NamedTuple):

@@ -1,0 +1,65 @@
+"""The command line: `ward-exporter serve` and `ward-exporter check`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from exporter import __version__, logs
+from exporter.errors import WardError
+
+
+def parser() -> argparse.ArgumentParser:
+    """All flags; documented in docs/command-line.md."""
+    top = argparse.ArgumentParser(
+        prog="ward-exporter", description="Probes a network inventory every second for Prometheus."
+    )
+    top.add_argument("--version", action="version", version=f"ward-exporter {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    config = argparse.ArgumentParser(add_help=False)
+    config.add_argument(
+        "--config.file",
+        dest="config",
+        type=Path,
+        metavar="FILE",
+        help="ward.yml; without it, a built-in one that probes loopback addresses",
+    )
+    serve = commands.add_parser("serve", parents=[config], help="probe, and serve /metrics")
+    serve.add_argument(
+        "--web.listen-address", dest="address", default=":9841", metavar="HOST:PORT", help="default: %(default)s"
+    )
+    serve.add_argument(
+        "--storage.path",
+        dest="storage",
+        type=Path,
+        default=Path("data"),
+        metavar="FOLDER",
+        help="where verdicts and counters survive a restart; default: %(default)s",
+    )
+    serve.add_argument(
+        "--log.level", dest="level", choices=logs.LEVELS, default="info", help="default: %(default)s"
+    )
+    serve.add_argument(
+        "--log.format", dest="format", choices=logs.FORMATS, default="logfmt", help="default: %(default)s"
+    )
+    commands.add_parser("check", parents=[config], help="list every problem of a configuration and its inventory")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 1 for a problem that is printed, 2 for wrong usage."""
+    options = parser().parse_args(arguments)
+    try:
+        if options.command == "check":
+            from exporter.tools.check import check  # noqa: PLC0415 - needs neither web server nor sockets
+
+            return check(options.config, sys.stdout)
+        from exporter.service import Service  # noqa: PLC0415 - what `check` does without
+
+        logs.set_up(options.level, options.format)
+        return Service(options.config, options.address, options.storage).run()
+    except WardError as error:
+        print(error, file=sys.stderr)
+        return 1

@@ -1,0 +1,47 @@
+"""The best way to send ICMP that this machine allows: raw sockets, datagram sockets, or icmplib."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+
+from exporter.errors import SocketPermissionError
+from exporter.icmp import mmsg
+from exporter.icmp.fallback import IcmplibTransport
+from exporter.icmp.transport import KernelTransport, Transport
+
+log = logging.getLogger(__name__)
+
+_HOW_TO_GRANT = (
+    "ICMP needs a raw socket or a datagram one, and the kernel refuses both. Grant one of them:\n"
+    "  raw:      setcap cap_net_raw+ep on the Python binary, AmbientCapabilities=CAP_NET_RAW (systemd),\n"
+    "            or --cap-add NET_RAW (container)\n"
+    "  datagram: sysctl -w net.ipv4.ping_group_range='0 2147483647'"
+)
+_NO_FAMILY = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT)
+
+
+def open_transports(blocks: int, receive_bytes: int) -> dict[int, Transport]:
+    """A transport for each address family that the machine has. Raises SocketPermissionError, OSError."""
+    transports: dict[int, Transport] = {}
+    for family in (int(socket.AF_INET), int(socket.AF_INET6)):
+        try:
+            transports[family] = _open(family, blocks, receive_bytes)
+        except OSError as error:
+            if error.errno not in _NO_FAMILY:
+                raise
+            log.warning("no %s on this machine: %s", socket.AddressFamily(family).name, error.strerror)
+    return transports
+
+
+def _open(family: int, blocks: int, receive_bytes: int) -> Transport:
+    if not mmsg.AVAILABLE:
+        return IcmplibTransport(family, blocks)
+    try:
+        return KernelTransport(family, True, blocks, receive_bytes)
+    except SocketPermissionError:
+        try:
+            return KernelTransport(family, False, blocks, receive_bytes)
+        except SocketPermissionError as error:
+            raise SocketPermissionError(_HOW_TO_GRANT) from error

@@ -1,0 +1,220 @@
+"""From outcomes of probes to verdicts: up or down with hysteresis, and flapping counted on those verdicts."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from exporter.icmp.flight import Outcomes
+from exporter.icmp.packet import REASONS
+from exporter.inventory.device import Inventory
+from exporter.inventory.topology import Topology
+from exporter.state.columns import BUCKETS, DOWN, UNKNOWN, UP, Columns, Map
+from exporter.state.suppression import Suppression
+from exporter.state.window import LOST, Window
+
+log = logging.getLogger(__name__)
+
+NANO = 1_000_000_000
+_EVALUATE_NS = NANO
+#: After a change of verdict, its consequences are drawn no later than this.
+_EVALUATE_SOON_NS = NANO // 10
+#: Changes of one batch that are still worth a log line each.
+_LOGGED = 20
+
+Ints = npt.NDArray[np.int64]
+
+
+class Rules(NamedTuple):
+    """Losses that make a device down, replies that make it up, cycles in the window, seconds of flap memory."""
+
+    down_after: int
+    up_after: int
+    window_cycles: int
+    flap_window: float
+
+
+class Verdicts:
+    """The state of one inventory: takes outcomes on the probe thread, is read by everyone."""
+
+    def __init__(self, inventory: Inventory, topology: Topology, rules: Rules) -> None:
+        self.inventory = inventory
+        self.columns = Columns(inventory.devices)
+        self.window = Window(rules.window_cycles, self.columns.count)
+        self.suppression = Suppression(inventory, topology, self.columns)
+        self.rules = rules
+        self.changes = 0
+        #: Times (CLOCK_MONOTONIC ns) of each row's verdict changes within the flap window.
+        self.flaps: dict[int, deque[int]] = {}
+        self._flap_ns = int(rules.flap_window * NANO)
+        self._flap_changes = [device.limits.flap_changes for device in inventory.devices]
+        self._last_reply_cycle = np.full(self.columns.count, -1, np.int64)
+        self._scratch = np.zeros(self.columns.count, np.int64)
+        self._evaluated = 0
+        self._changed = True
+
+    def copy_from(self, old: Verdicts, rows: Map) -> None:
+        """Take over what an earlier inventory knew; `rows[old row]` is the row here, or -1."""
+        self.columns.copy_from(old.columns, rows)
+        self.window.copy_from(old.window, rows)
+        self.changes = old.changes
+        live = np.flatnonzero(rows >= 0)
+        self._last_reply_cycle[rows[live]] = old._last_reply_cycle[live]
+        self.flaps = {int(rows[row]): times for row, times in old.flaps.items() if rows[row] >= 0}
+
+    # What the probe loop tells.
+
+    def sending(self, rows: Map, cycles: Ints) -> None:
+        self.window.open(rows, cycles)
+
+    def skipped(self, first: int, end: int) -> None:
+        self.window.skip(first, end)
+
+    def voids(self, outcomes: Outcomes) -> None:
+        """A void probe says nothing: the window keeps its gap."""
+
+    def late(self, rows: Map) -> None:
+        np.add.at(self.columns.late, rows, 1)
+
+    def duplicates(self, rows: Map) -> None:
+        np.add.at(self.columns.duplicates, rows, 1)
+
+    def replies(self, outcomes: Outcomes, now: int, wall: float) -> None:
+        self.window.put(outcomes.rows, outcomes.cycles, outcomes.rtts)
+        for part in self._distinct(outcomes):
+            self._replies(part, now, wall)
+
+    def losses(self, outcomes: Outcomes, now: int, wall: float) -> None:
+        self.window.put(outcomes.rows, outcomes.cycles, LOST)
+        for part in self._distinct(outcomes):
+            self._losses(part, now, wall)
+
+    def evaluate(self, now: int, wall: float) -> None:
+        """Draw the consequences of verdicts and of time, every second or soon after a verdict."""
+        age = now - self._evaluated
+        if age < (_EVALUATE_SOON_NS if self._changed else _EVALUATE_NS):
+            return
+        self._evaluated, self._changed = now, False
+        self._forget_flaps(now)
+        self.suppression.evaluate(now, wall)
+
+    def _distinct(self, outcomes: Outcomes) -> Iterator[Outcomes]:
+        """Parts in which no row comes twice, in order: after a hold-up a device has several outcomes at once."""
+        rows = outcomes.rows
+        index = np.arange(len(rows))
+        self._scratch[rows[::-1]] = index[::-1]
+        first = self._scratch[rows] == index
+        if first.all():
+            yield outcomes
+            return
+        yield outcomes.take(first)
+        yield from self._distinct(outcomes.take(~first))
+
+    def _replies(self, outcomes: Outcomes, now: int, wall: float) -> None:
+        columns, rows = self.columns, outcomes.rows
+        columns.probes[rows] += 1
+        columns.replies[rows] += 1
+        columns.rtt_total[rows] += outcomes.rtts
+        columns.last_reply[rows] = wall
+        self._last_reply_cycle[rows] = np.maximum(self._last_reply_cycle[rows], outcomes.cycles)
+        self._ttls(rows, outcomes.ttls)
+        if len(columns.histogram):
+            self._histograms(rows, outcomes.rtts)
+        streak = columns.up_streak[rows] + 1
+        columns.up_streak[rows] = streak
+        columns.loss_streak[rows] = 0
+        verdict = columns.verdict[rows]
+        if (verdict == UP).all():
+            return
+        columns.verdict[rows[verdict == UNKNOWN]] = UP
+        columns.last_change[rows[verdict == UNKNOWN]] = wall
+        self._changed = True
+        risen = rows[(verdict == DOWN) & (streak >= self.rules.up_after)]
+        if len(risen):
+            columns.verdict[risen] = UP
+            columns.down_at[risen] = 0
+            self._change(risen, now, wall)
+
+    def _losses(self, outcomes: Outcomes, now: int, wall: float) -> None:
+        columns, rows = self.columns, outcomes.rows
+        columns.probes[rows] += 1
+        # With a timeout above the interval a later probe may have been answered already: no streak then.
+        current = outcomes.cycles >= self._last_reply_cycle[rows]
+        if not current.all():
+            rows = rows[current]
+            outcomes = outcomes.take(current)
+        streak = columns.loss_streak[rows] + 1
+        columns.loss_streak[rows] = streak
+        columns.up_streak[rows] = 0
+        columns.reason[rows] = outcomes.reasons
+        verdict = columns.verdict[rows]
+        fallen = (verdict != DOWN) & (streak >= self.rules.down_after)
+        if not fallen.any():
+            return
+        known = rows[fallen & (verdict == UP)]
+        fresh = rows[fallen & (verdict == UNKNOWN)]
+        columns.verdict[rows[fallen]] = DOWN
+        columns.down_at[rows[fallen]] = now
+        columns.last_change[fresh] = wall
+        self._changed = True
+        self._change(known, now, wall)
+
+    def _change(self, rows: Map, now: int, wall: float) -> None:
+        """Verdicts of these rows have changed, and not for the first time."""
+        columns = self.columns
+        columns.changes[rows] += 1
+        columns.last_change[rows] = wall
+        self._changed = True
+        self.changes += len(rows)
+        devices = self.inventory.devices
+        if len(rows) > _LOGGED:
+            log.info("%d devices have changed their state", len(rows))
+        for row in rows.tolist():
+            if row >= len(devices):
+                continue
+            times = self.flaps.setdefault(row, deque())
+            times.append(now)
+            while times[0] <= now - self._flap_ns:
+                times.popleft()
+            if len(times) >= self._flap_changes[row]:
+                columns.flapping[row] = True
+            if len(rows) <= _LOGGED and columns.verdict[row] == DOWN:
+                log.info(
+                    "%s (%s) is down: %s", devices[row].name, devices[row].address, REASONS[columns.reason[row]]
+                )
+            elif len(rows) <= _LOGGED:
+                log.info("%s (%s) is up", devices[row].name, devices[row].address)
+
+    def _forget_flaps(self, now: int) -> None:
+        """Flapping ends when the window holds no change any more, not as soon as it holds too few."""
+        for row, times in list(self.flaps.items()):
+            while times and times[0] <= now - self._flap_ns:
+                times.popleft()
+            if not times:
+                self.columns.flapping[row] = False
+                del self.flaps[row]
+
+    def _ttls(self, rows: Map, ttls: npt.NDArray[np.uint8]) -> None:
+        columns = self.columns
+        former = columns.ttl[rows]
+        moved = former != ttls
+        if moved.any():
+            columns.path_changes[rows[moved & (former > 0) & (ttls > 0)]] += 1
+            seen = moved & (ttls > 0)
+            columns.ttl[rows[seen]] = ttls[seen]
+
+    def _histograms(self, rows: Map, rtts: npt.NDArray[np.float64]) -> None:
+        columns = self.columns
+        target = columns.histogram_row[rows]
+        chosen = target >= 0
+        buckets = np.searchsorted(_BUCKETS, rtts[chosen], side="left")
+        columns.histogram[target[chosen], buckets] += 1
+        columns.histogram_sum[target[chosen]] += rtts[chosen]
+
+
+_BUCKETS = np.array(BUCKETS)

@@ -1,0 +1,108 @@
+"""The HTTP side: routes and status codes. What it shows comes from a Backend; it probes nothing itself."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from exporter.errors import WardError
+from exporter.exposition.text import CONTENT_TYPE
+from exporter.state.verdict import Verdicts
+from exporter.web import views
+from exporter.web.page import Page, wants_gzip
+
+log = logging.getLogger(__name__)
+
+
+class Backend(Protocol):
+    """What the pages need of the service."""
+
+    @property
+    def verdicts(self) -> Verdicts: ...
+    def render_metrics(self) -> bytes: ...
+    def unhealthy(self) -> str:
+        """Why the exporter is not healthy, "" if it is."""
+
+    def unready(self) -> str: ...
+    async def reload(self) -> None:
+        """Raises WardError; the old configuration then stays."""
+
+
+def create_app(backend: Backend) -> Starlette:
+    """The ASGI application."""
+    metrics = Page(backend.render_metrics)
+
+    async def serve_metrics(request: Request) -> Response:
+        packed = wants_gzip(request.headers.get("accept-encoding", ""))
+        body = await metrics.body(packed)
+        headers = {"content-type": CONTENT_TYPE, "vary": "accept-encoding"}
+        if packed:
+            headers["content-encoding"] = "gzip"
+        return Response(body, headers=headers)
+
+    async def healthy(_: Request) -> Response:
+        return _verdict(backend.unhealthy(), "healthy")
+
+    async def ready(_: Request) -> Response:
+        return _verdict(backend.unready(), "ready")
+
+    async def reload(_: Request) -> Response:
+        try:
+            await backend.reload()
+        except WardError as error:
+            return PlainTextResponse(f"reload failed, the former configuration stays:\n{error}\n", 500)
+        return PlainTextResponse("reloaded\n")
+
+    async def discovery(request: Request) -> Response:
+        unknown = sorted(set(request.query_params) - {"role"})
+        if unknown:
+            return _bad_query(unknown, "role")
+        role = request.query_params.get("role")
+        return JSONResponse(views.discovery(backend.verdicts.inventory.devices, role))
+
+    async def devices(_: Request) -> Response:
+        verdicts = backend.verdicts
+        rows = range(len(verdicts.inventory.devices))
+        return JSONResponse({"devices": [views.device_state(verdicts, row) for row in rows]})
+
+    async def device(request: Request) -> Response:
+        verdicts, name = backend.verdicts, request.path_params["name"]
+        for row, candidate in enumerate(verdicts.inventory.devices):
+            if candidate.name == name:
+                return JSONResponse(views.device_detail(verdicts, row))
+        return JSONResponse({"error": f"no device is called {name!r}"}, 404)
+
+    async def landing(_: Request) -> Response:
+        return HTMLResponse(views.landing(backend.verdicts))
+
+    return Starlette(
+        routes=[
+            Route("/", landing),
+            Route("/metrics", serve_metrics),
+            Route("/-/healthy", healthy),
+            Route("/-/ready", ready),
+            Route("/-/reload", reload, methods=["POST"]),
+            Route("/sd", discovery),
+            Route("/api/v1/devices", devices),
+            Route("/api/v1/devices/{name:path}", device),
+        ],
+        exception_handlers={Exception: _failed},
+    )
+
+
+def _verdict(problem: str, good: str) -> Response:
+    return PlainTextResponse(f"{problem}\n", 503) if problem else PlainTextResponse(f"{good}\n")
+
+
+def _bad_query(unknown: list[str], expected: str) -> Response:
+    return PlainTextResponse(f"unknown query parameter {unknown[0]!r}, expected: {expected}\n", 400)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return PlainTextResponse("internal error, see the log\n", 500)

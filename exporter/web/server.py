@@ -1,0 +1,56 @@
+"""uvicorn as the service uses it: on a socket that is open already, with signals left to the service."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from exporter.errors import ListenError
+
+#: After SIGTERM, a client that does not read its answer is waited for no longer than this.
+_GRACE_SECONDS = 1
+
+
+class Server(uvicorn.Server):
+    """Runs until `should_exit` is set."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                # httptools reads a header without end, and one of a megabyte.
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone: uvicorn would raise them again before the state is saved."""
+        yield
+
+
+def listen(address: str) -> socket.socket:
+    """A listening socket for `host:port`, `[v6]:port` or `:port` (every address). Raises ListenError."""
+    host, _, port_text = address.rpartition(":")
+    if not port_text.isdecimal() or int(port_text) > 65_535:
+        raise ListenError(f"--web.listen-address: found {address!r}, expected host:port or :port")
+    port = int(port_text)
+    try:
+        if host:
+            family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+            return socket.create_server((host.strip("[]"), port), family=family, backlog=1024)
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(("::", port), family=socket.AF_INET6, backlog=1024, dualstack_ipv6=True)
+        return socket.create_server(("0.0.0.0", port), backlog=1024)
+    except OSError as error:
+        raise ListenError(f"cannot listen on {address}: {error.strerror or error}") from error
