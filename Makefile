@@ -1,4 +1,4 @@
-# Five verbs: run, test, lint, bench, dashboards come from here; `make lock` renews the pinned versions.
+# `make lock` renews the pinned versions; the rest is in README.md.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -20,6 +20,7 @@ run: $(VENV)/run.stamp
 	$(BIN)/ward-exporter serve
 
 test: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.servers
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/dev.stamp
