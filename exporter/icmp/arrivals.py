@@ -137,7 +137,7 @@ def _intact(rows: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint32]) -> npt
     A packet that was cut off at the end of its row passes; its cookie must do.
     """
     intact = np.ones(len(rows), np.bool_)
-    for length in np.unique(lengths).tolist():
+    for length in set(lengths.tolist()):
         # An odd last byte counts as if a zero followed; requests have an even size unless a class says otherwise.
         if packet.ROW_BYTES > length >= 20 + packet.ICMP_HEADER and length % 2 == 0:
             same = lengths == length

@@ -103,18 +103,24 @@ class Sender:
         self._iov["base"][:, 1] = self._zeros.ctypes.data
         self._messages["iov"] = _addresses(self._iov, capacity)
         self._name = self._messages["name"]
+        self._shape: tuple[int, int, int] = (0, 0, 0)
+        self._control: Bytes | None = None
         self._pointer = self._messages.ctypes.data
 
     def prepare(self, names: npt.NDArray[np.uint64], name_bytes: int, length: int, control: Bytes | None) -> None:
         """Address the first `len(names)` messages; each is `length` bytes and carries the same control data."""
-        count = len(names)
-        self._name[:count] = names
-        messages = self._messages[:count]
+        self._name[: len(names)] = names
+        shape = name_bytes, length, 0 if control is None else control.ctypes.data
+        if shape == self._shape:
+            return
+        # Kept, for the kernel reads it at every send.
+        self._shape, self._control = shape, control
+        messages = self._messages
         messages["namelen"] = name_bytes
-        self._iov["length"][:count, 0] = min(length, self._row_bytes)
-        self._iov["length"][:count, 1] = max(0, length - self._row_bytes)
+        self._iov["length"][:, 0] = min(length, self._row_bytes)
+        self._iov["length"][:, 1] = max(0, length - self._row_bytes)
         messages["iovlen"] = 1 if length <= self._row_bytes else 2
-        messages["control"] = 0 if control is None else control.ctypes.data
+        messages["control"] = shape[2]
         messages["controllen"] = 0 if control is None else len(control)
 
     def send(self, descriptor: int, first: int, end: int) -> int:

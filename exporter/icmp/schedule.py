@@ -42,8 +42,8 @@ class Schedule:
         self._set_tick()
 
     def _set_tick(self) -> None:
-        # Some 64 probes a tick: fewer cost more CPU each, more are a burst that a small router may not take.
-        self.tick = min(20_000_000, max(5_000_000, 64 * self.interval // len(self._order)))
+        # Some 100 probes a tick: fewer cost more CPU each, more are a burst that a small router may not take.
+        self.tick = min(50_000_000, max(5_000_000, 100 * self.interval // len(self._order)))
         # What a hold-up has left behind goes out at a few times the usual pace.
         self._limit = max(64, 4 * len(self._order) * self.tick // self.interval)
 
