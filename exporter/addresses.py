@@ -23,7 +23,7 @@ EXPECTED = "an IP address or a host name"
 def address(value: Any) -> str:
     """One host's address in canonical form, or a host name as it was written (not looked up)."""
     if not isinstance(value, str):
-        raise WrongError(EXPECTED, unquoted=isinstance(value, int | float) and not isinstance(value, bool))
+        raise WrongError(EXPECTED)
     if _PLAIN_IPV4.fullmatch(value):
         return value
     if ":" in value or _DIGITS_AND_DOTS.fullmatch(value):

@@ -186,6 +186,7 @@ def load_settings(path: Path | None) -> Settings:
 
 def _settings(path: Path, document: Document, problems: list[Problem]) -> Settings:
     reader = Reader(document, problems)
+    problems.extend(document.faults)
     if document.kind == "csv":
         message = "found a CSV file; expected the settings as YAML or JSON"
         problems.append(Problem(document.name, None, "", message))

@@ -47,6 +47,8 @@ class Document:
     kind: str
     value: Any
     places: Places
+    #: What is wrong with the text although it could be read, such as a key that stands twice.
+    faults: list[Problem] = field(default_factory=list)
 
     def problem(self, way: Way, message: str) -> Problem:
         """`message` as a problem of the value at `way`."""
@@ -55,25 +57,23 @@ class Document:
 
 def show_way(way: Way) -> str:
     """`("devices", 3, "address")` as `devices[3].address`."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in way)
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{_show_key(step)}" for step in way)
     return text.removeprefix(".")
 
 
-def load_file(path: Path, name: str | None = None) -> Document:
+def _show_key(key: str) -> str:
+    # A key is whatever the file holds: no line break or half a surrogate pair may reach a terminal or log.
+    shown = key if key.isprintable() else ascii(key)
+    return shown if len(shown) <= 80 else shown[:77] + "..."
+
+
+def load_file(path: Path) -> Document:
     """The document in a regular file of at most `MAX_BYTES`, by its suffix; raises ConfigError."""
-    name = name or str(path)
+    name = str(path)
     kind = SUFFIXES.get(path.suffix.lower())
     if kind is None:
-        raise ConfigError(
-            [
-                Problem(
-                    name,
-                    None,
-                    "",
-                    f"found a file ending in {path.suffix!r}; expected .yml, .yaml, .json or .csv",
-                )
-            ]
-        )
+        message = f"found a file ending in {path.suffix!r}; expected .yml, .json or .csv"
+        raise ConfigError([Problem(name, None, "", message)])
     try:
         about = path.stat()
         if stat.S_ISDIR(about.st_mode):
@@ -101,8 +101,8 @@ def parse(name: str, kind: str, data: bytes) -> Document:
         return _parse_csv(name, text)
     if kind == "json":
         return _parse_json(name, text)
-    value, places = document_yaml.load(name, text)
-    return Document(name, kind, value, places)
+    value, places, faults = document_yaml.load(name, text)
+    return Document(name, kind, value, places, faults)
 
 
 def _decode(name: str, data: bytes) -> str:
@@ -188,7 +188,8 @@ def _parse_json(name: str, text: str) -> Document:
     try:
         value = json.loads(text, object_pairs_hook=pairs, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        cut = "; the text ends here: cut short?" if error.pos >= len(text.rstrip()) else ""
+        ends = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
+        cut = "; is the text cut short?" if ends else ""
         message = f"not valid JSON at column {error.colno}: {error.msg}{cut}"
         raise ConfigError([Problem(name, error.lineno, "", message)]) from error
     except RecursionError as error:
@@ -198,12 +199,9 @@ def _parse_json(name: str, text: str) -> Document:
     document = Document(name, "json", value, JsonPlaces(text))
     if doubled:
         ways = _ways_of(value, {id(table) for table, _ in doubled})
-        raise ConfigError(
-            [
-                document.problem((*ways[id(table)], key), f"the key {key!r} stands twice here")
-                for table, key in doubled
-            ]
-        )
+        for table, key in doubled:
+            way = (*ways[id(table)], key)
+            document.faults.append(document.problem(way, f"the key {key!r} stands twice here"))
     return document
 
 
@@ -266,10 +264,9 @@ def _parse_csv(name: str, text: str) -> Document:
     except csv.Error as error:
         reason = "a quotation mark is opened and never closed" if lines.ended else str(error)
         problems.append(Problem(name, start, "", f"not valid CSV: {reason}"))
-    if problems:
-        raise ConfigError(problems)
+        raise ConfigError(problems) from error
     value = {"header": header or [], "rows": rows}
-    return Document(name, "csv", value, CsvPlaces(header_line, starts))
+    return Document(name, "csv", value, CsvPlaces(header_line, starts), problems)
 
 
 class _Lines:

@@ -80,9 +80,14 @@ class _Open:
     merges: list[tuple[Any, Any]] = field(default_factory=list)
 
 
-def load(name: str, text: str) -> tuple[Any, YamlPlaces]:
-    """The value of the one document in `text` (None if it is empty), and its lines; raises ConfigError."""
-    return _Reader(name).read(text)
+def load(name: str, text: str) -> tuple[Any, YamlPlaces, list[Problem]]:
+    """The value of the one document in `text` (None if it is empty), its lines, and its faults.
+
+    Faults are keys that stand twice or are no text: the rest can still be read. Raises ConfigError where not.
+    """
+    reader = _Reader(name)
+    value, places = reader.read(text)
+    return value, places, reader.problems
 
 
 class _Reader:
@@ -101,12 +106,11 @@ class _Reader:
             for event in yaml.parse(text, Loader=_LOADER):
                 self._take(event)
         except yaml.MarkedYAMLError as error:
-            self.problems.append(self._from_yaml(error, text))
+            raise ConfigError([*self.problems, self._from_yaml(error, text)]) from error
         except yaml.reader.ReaderError as error:
             line = text.encode()[: error.position].count(b"\n") + 1
-            self.problems.append(Problem(self.name, line, "", f"not valid YAML: {error.reason}"))
-        if self.problems:
-            raise ConfigError(self.problems)
+            problem = Problem(self.name, line, "", f"not valid YAML: {error.reason}")
+            raise ConfigError([*self.problems, problem]) from error
         value, place = self.root or (None, 1)
         return value, YamlPlaces(place)
 
@@ -141,7 +145,7 @@ class _Reader:
                 raise self._stop(line, f"nested more than {MAX_DEPTH} levels deep")
             keyed = isinstance(event, yaml.MappingStartEvent)
             if event.tag not in {None, "!", _TAG + ("map" if keyed else "seq")}:
-                raise self._stop(line, f"the tag {event.tag!r} is not supported")
+                raise self._stop(line, f"the tag {_shown(event.tag)} is not supported")
             self.nodes += 1
             self.stack.append(_Open({} if keyed else [], _Place(line), event.anchor, self.nodes))
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -174,7 +178,7 @@ class _Reader:
         if kind == "null":
             return None
         if kind not in {"bool", "int", "float"}:
-            raise self._stop(line, f"the tag {event.tag or kind!r} is not supported")
+            raise self._stop(line, f"the tag {_shown(event.tag)} is not supported")
         try:
             node = yaml.ScalarNode(_TAG + kind, event.value)
             return getattr(_SCALARS, f"construct_yaml_{kind}")(node)
@@ -201,6 +205,9 @@ class _Reader:
             self._merge(part)
         if part.anchor is not None:
             self.anchors[part.anchor] = (part.value, part.place, self.nodes - part.first_node + 1)
+        if self.stack and self.stack[-1].key is not None:
+            # Where the key stands, not the first member lines below it.
+            part.place.line = self.stack[-1].key_line
         self._add(part.value, part.place, part.place.line)
 
     def _add(self, value: Any, place: Any, line: int, *, merging: bool = False) -> None:
@@ -251,6 +258,10 @@ class _Reader:
                     if key not in part.value:
                         part.value[key] = member
                         part.place.members[key] = source_place.members[key]
+
+
+def _shown(tag: str | None) -> str:
+    return repr(tag.replace(_TAG, "!!") if tag else "?")
 
 
 def _kind(event: yaml.ScalarEvent) -> str:

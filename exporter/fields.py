@@ -22,11 +22,13 @@ class WrongError(ValueError):
     """What a check expected in place of what it got; becomes a Problem before it leaves the reader.
 
     With `unquoted` the value would have been right as text, but its format read it as something else.
+    `instead` takes the place of the value in the message, where that may hold a secret.
     """
 
-    def __init__(self, expected: str, *, unquoted: bool = False) -> None:
+    def __init__(self, expected: str, *, unquoted: bool = False, instead: str = "") -> None:
         self.expected = expected
         self.unquoted = unquoted
+        self.instead = instead
         super().__init__(expected)
 
 
@@ -113,11 +115,11 @@ class Reader:
                 self.problem(way, f"the key {key!r} is missing")
         return result
 
-    def unknown(self, schema: Table, key: str, way: Way) -> None:
+    def unknown(self, schema: Table, key: str, way: Way, what: str = "key") -> None:
         """Note a key that the table does not have."""
         hint = schema.hints.get(key) or did_you_mean(key, schema.keys)
         hint = hint or f"expected one of {listed(schema.keys)}"
-        self.problem(way, f"unknown key {key!r}; {hint}")
+        self.problem(way, f"unknown {what} {shown(key)}; {hint}")
 
     def _list(self, schema: ListOf, value: Any, way: Way) -> Any:
         if not isinstance(value, list):
@@ -142,7 +144,7 @@ class Reader:
 
     def _message(self, wrong: WrongError, value: Any, way: Way) -> str:
         if not wrong.unquoted:
-            return f"found {shown(value)}; expected {wrong.expected}"
+            return f"found {wrong.instead or shown(value)}; expected {wrong.expected}"
         raw = self.document.places.raw(way)
         if raw is None:
             return f"found {shown(value)}; expected {wrong.expected}, in quotes"
@@ -157,8 +159,9 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        text = str(value) if isinstance(value, float) or abs(value) < 10**20 else f"{value:.3e}"
-        return f"the number {text}"
+        # Python refuses to write integers of thousands of digits.
+        huge = isinstance(value, int) and abs(value) >= 10**20
+        return "a huge number" if huge else f"the number {value}"
     if value is None:
         return "nothing"
     return "a mapping" if isinstance(value, dict) else "a list"
@@ -172,5 +175,5 @@ def listed(words: Iterable[str]) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean 'interval'?`, or "" if nothing comes close; capital letters count for nothing."""
     folded = {name.lower(): name for name in known}
-    close = get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
+    close = get_close_matches(word.lower(), folded, n=1, cutoff=0.7)
     return f"did you mean {folded[close[0]]!r}?" if close else ""

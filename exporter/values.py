@@ -134,6 +134,8 @@ def ratio(value: Any) -> float:
 def seconds(value: Any) -> float:
     """`500ms`, `1s`, `1m30s`, `1.5s`, `1h`, `1d` in seconds; larger units come first."""
     found = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
+    if found is None and isinstance(value, str) and value.startswith("-"):
+        raise WrongError("a time that is not negative, such as 500ms, 1s or 5m")
     if found is None:
         raise WrongError("a time with a unit, such as 500ms, 1s, 1m30s, 1h or 1d")
     days, hours, minutes, whole_seconds, milliseconds = (float(part or 0) for part in found.groups())
@@ -216,5 +218,6 @@ def url(value: Any) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_right or not clean:
         raise WrongError(expected)
     if parts.username is not None or parts.password is not None:
-        raise WrongError(f"{expected} without a user name, which would show in logs: use username")
+        hint = "username and password_file, which no log shows"
+        raise WrongError(hint, instead="a user name or password in the URL")
     return value

@@ -97,6 +97,7 @@ class Entries:
 def parse_inventory(document: Document, entries: Entries, problems: list[Problem]) -> None:
     """Add the document's devices and sites to `entries`, and what is wrong with it to `problems`."""
     reader = Reader(document, problems)
+    problems.extend(document.faults)
     if document.kind == "csv":
         _table(reader, entries)
     elif isinstance(document.value, list):
@@ -253,7 +254,7 @@ def _header_is_right(reader: Reader, header: list[str], known: Table) -> bool:
             except WrongError as wrong:
                 reader.problem((), f"found the column {column!r}; expected {wrong.expected}")
         elif column not in known.keys:
-            reader.unknown(known, column, ())
+            reader.unknown(known, column, (), "column")
     for column in DEVICE.required:
         if column not in header:
             reader.problem((), f"the column {column!r} is missing")

@@ -187,7 +187,8 @@ class Sources:
         if not problems and not inventory.devices:
             problems.extend(self._why_empty())
         if problems:
-            raise ConfigError(problems)
+            files = {problem.file: position for position, problem in reversed([*enumerate(problems)])}
+            raise ConfigError(sorted(problems, key=lambda one: (files[one.file], one.line or 0)))
         return inventory
 
     def _why_empty(self) -> list[Problem]:
