@@ -73,7 +73,8 @@ def test_json_lines_are_those_of_the_values(value: Any) -> None:
 @given(st.dictionaries(PLAIN, st.lists(PLAIN, min_size=1), min_size=1))
 def test_yaml_lines_are_those_of_the_values(value: dict[str, list[str]]) -> None:
     """In YAML with one value a line, each value is found on its own line."""
-    lines, places = [], {}
+    lines: list[str] = []
+    places: dict[Way, int] = {}
     for key, items in value.items():
         lines.append(f"'{key}':")
         places[(key,)] = len(lines)
