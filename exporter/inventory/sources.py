@@ -72,13 +72,13 @@ class Sources:
     """The inventory's sources. `read()` is for one thread at a time; `status` may be read by any.
 
     `cache` is a directory for the last good answers of URLs, made when needed; None keeps them in memory.
-    `timeout` bounds one URL's whole answer, in seconds.
+    `timeout` bounds a URL's whole answer, in seconds.
     """
 
-    def __init__(self, settings: Settings, cache: Path | None = None, timeout: float = URL_TIMEOUT) -> None:
+    def __init__(self, settings: Settings, cache: Path | None = None) -> None:
         self.settings = settings
         self.cache = cache
-        self.timeout = timeout
+        self.timeout = URL_TIMEOUT
         self.status: Mapping[str, SourceStatus] = {}
         urls = (source for source in settings.inventory if isinstance(source, UrlSource))
         self._urls = {source.url: _Url(source) for source in urls}

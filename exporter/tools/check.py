@@ -21,7 +21,7 @@ LOOKUP_TIME = 5.0
 _LOOKUP_THREADS = 16
 
 
-def check(config_file: Path | None, out: TextIO, lookup_time: float = LOOKUP_TIME) -> int:
+def check(config_file: Path | None, out: TextIO) -> int:
     """Write what is wrong to `out`, or a summary; 1 if there is any problem, else 0 (warnings or not)."""
     try:
         settings = load_settings(config_file)
@@ -31,7 +31,7 @@ def check(config_file: Path | None, out: TextIO, lookup_time: float = LOOKUP_TIM
             print(problem, file=out)
         print(f"FAILED: {_count(len(error.problems), 'problem')}", file=out)
         return 1
-    warnings = [*inventory.warnings, *unresolved(inventory.devices, lookup_time)]
+    warnings = [*inventory.warnings, *unresolved(inventory.devices, LOOKUP_TIME)]
     for warning in warnings:
         print(f"warning: {warning}", file=out)
     print(_summary(inventory, len(warnings)), file=out)
