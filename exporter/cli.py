@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +16,10 @@ from exporter.errors import WardError
 def parser() -> argparse.ArgumentParser:
     """All flags; documented in docs/command-line.md."""
     top = argparse.ArgumentParser(
-        prog="ward-exporter", description="Probes a network inventory every second for Prometheus."
+        prog="ward-exporter",
+        description="Probes a network inventory every second for Prometheus.",
+        # An abbreviation that works today would be another flag's tomorrow.
+        allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"ward-exporter {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -26,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="ward.yml; without it, a built-in one that probes loopback addresses",
     )
-    serve = commands.add_parser("serve", parents=[config], help="probe, and serve /metrics")
+    serve = commands.add_parser("serve", parents=[config], help="probe, and serve /metrics", allow_abbrev=False)
     serve.add_argument(
         "--web.listen-address", dest="address", default=":9841", metavar="HOST:PORT", help="default: %(default)s"
     )
@@ -44,7 +49,12 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--log.format", dest="format", choices=logs.FORMATS, default="logfmt", help="default: %(default)s"
     )
-    commands.add_parser("check", parents=[config], help="list every problem of a configuration and its inventory")
+    commands.add_parser(
+        "check",
+        parents=[config],
+        help="list every problem of a configuration and its inventory",
+        allow_abbrev=False,
+    )
     return top
 
 
@@ -56,10 +66,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from exporter.tools.check import check  # noqa: PLC0415 - needs neither web server nor sockets
 
             return check(options.config, sys.stdout)
-        from exporter.service import Service  # noqa: PLC0415 - what `check` does without
-
-        logs.set_up(options.level, options.format)
-        return Service(options.config, options.address, options.storage).run()
+        return _serve(options)
     except WardError as error:
-        print(error, file=sys.stderr)
+        if options.command == "serve" and options.format == "json":
+            logging.getLogger(__name__).critical("%s", error)
+        else:
+            # A list of problems is for a person to read, line by line.
+            print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _serve(options: argparse.Namespace) -> int:
+    # A reload that is asked for while everything is being read for the first time asks for nothing more.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    from exporter.service import Service  # noqa: PLC0415 - what `check` does without
+
+    logs.set_up(options.level, options.format)
+    return Service(options.config, options.address, options.storage).run()

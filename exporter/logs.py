@@ -8,10 +8,16 @@ import logging
 import logging.handlers
 import queue
 import sys
+import threading
 from datetime import UTC, datetime
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("logfmt", "json")
+
+#: Lines that may wait for a terminal or pipe that does not take them; those that come then are lost.
+_WAITING = 10_000
+#: At the end, it is waited for no longer than this.
+_END_SECONDS = 0.5
 
 
 class _Formatter(logging.Formatter):
@@ -26,29 +32,66 @@ class _Formatter(logging.Formatter):
             message += "\n" + self.formatException(record.exc_info)
         pairs = {"ts": at, "level": record.levelname.lower(), "logger": record.name, "msg": message}
         if self._json:
-            return json.dumps(pairs, ensure_ascii=False)
+            return json.dumps(pairs, ensure_ascii=not message.isprintable())
         return " ".join(f"{key}={_quoted(value)}" for key, value in pairs.items())
 
 
 def _quoted(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False) if not value or set(value) & set(' ="\n\t\\') else value
+    """`value` as logfmt takes it; what could move a terminal's cursor is escaped."""
+    if value and value.isprintable() and not set(value) & set(' ="\\'):
+        return value
+    return json.dumps(value, ensure_ascii=not value.isprintable())
+
+
+class _Writer(logging.handlers.QueueHandler):
+    """Hands each record to a thread that writes it."""
+
+    def __init__(self, handler: logging.Handler) -> None:
+        self._waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(_WAITING)
+        super().__init__(self._waiting)
+        self._handler = handler
+        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """Hand the record on as it is: the thread is in the same process."""
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Nobody waits for the output: a full queue loses the record."""
+        try:
+            self._waiting.put_nowait(record)
+        except queue.Full:
+            return
+
+    def end(self) -> None:
+        """Write what is waiting, as far as that goes in a moment."""
+        try:
+            self._waiting.put(None, timeout=_END_SECONDS)
+        except queue.Full:
+            return
+        self._thread.join(_END_SECONDS)
+
+    def _write(self) -> None:
+        while (record := self._waiting.get()) is not None:
+            self._handler.handle(record)
 
 
 def set_up(level: str, kind: str) -> None:
-    """Send what this program logs to standard error."""
+    """Send what this program logs to standard error, and of libraries what is a warning or worse."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(kind))
-    waiting: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-    listener = logging.handlers.QueueListener(waiting, handler)
+    writer = _Writer(handler)
     root = logging.getLogger()
-    root.addHandler(_Queued(waiting))
-    root.setLevel(logging.WARNING)
+    root.addHandler(writer)
+    root.setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
     logging.getLogger("exporter").setLevel(level.upper())
-    listener.start()
-    atexit.register(listener.stop)
+    logging.captureWarnings(True)
+    threading.excepthook = _thread_failed
+    atexit.register(writer.end)
 
 
-class _Queued(logging.handlers.QueueHandler):
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """Hand the record on as it is: the listener is in the same process."""
-        return record
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    name = failure.thread.name if failure.thread else "?"
+    error = failure.exc_value
+    logging.getLogger(__name__).critical("the thread %s has failed", name, exc_info=error)

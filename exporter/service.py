@@ -1,6 +1,7 @@
 """The composition root: builds the parts, and owns start, reload and the end.
 
-Threads: the probe loop; the resolver; the saver; a few for rendering and reloads; the main one serves HTTP.
+Threads: the probe loop; the resolver; the saver; the log; one for each rendering and reload that is under way; the
+main one serves HTTP.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from exporter.config import Settings, load_settings
@@ -33,13 +35,16 @@ from exporter.saver import Saver
 from exporter.state.columns import row_map
 from exporter.state.verdict import Rules, Verdicts
 from exporter.web.app import create_app
+from exporter.web.background import in_background
 from exporter.web.server import Server, listen
 
 log = logging.getLogger(__name__)
 
 #: The probe thread gets the interpreter lock within this time, whatever the others render.
 _SWITCH_SECONDS = 0.0005
+#: The probe loop answers within a few milliseconds, or something is wrong with it.
 _CALL_TIMEOUT = 10.0
+_STALE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +70,24 @@ class Service:
         self._itself = exposition.Itself()
         self._process = exposition.Process()
         self._reloading = threading.Lock()
+        #: What has failed since it last succeeded: "reload", "refresh".
+        self._failures: set[str] = set()
+        #: The inventory's warnings that the log has.
+        self._warned: frozenset[str] = frozenset()
+        self._turn = asyncio.Lock()
+        self._next_reload: asyncio.Task[None] | None = None
         self._socket: socket.socket = listen(address)
         self._saver = Saver(storage, self._itself)
         self._resolver = Resolver(self._resolved)
         self._running = self._build(*self._read())
         running = self._running
+        self._show(running)
         transports = open_transports(
             slots_needed(running.plan.devices, running.timing) >> 16,
             receive_bytes(running.plan, running.timing),
         )
         self._saver.restore(running.verdicts)
+        running.verdicts.evaluate(time.monotonic_ns(), time.time())
         self._prober = Prober(transports, running.timing, running.plan, running.verdicts)
         self._itself.sockets = tuple(
             ("ipv6" if family == socket.AF_INET6 else "ipv4", transport.kind)
@@ -92,12 +105,12 @@ class Service:
         """The page at /metrics; runs in a thread of its own."""
         start = time.perf_counter()
         self._itself.unresolved = len(self._resolver.failed)
-        body = b"".join([part.encode() for part in self._parts()])
+        body = b"".join(self._parts())
         self._itself.render_duration = time.perf_counter() - start
         self._itself.renders += 1
         return body
 
-    def _parts(self) -> Iterator[str]:
+    def _parts(self) -> Iterator[bytes]:
         running = self._running
         yield from running.text.render()
         yield from exposition.render(self._prober.stats, running.verdicts, self._itself)
@@ -107,14 +120,25 @@ class Service:
         if self._prober.failure is not None:
             return f"the probe loop has failed: {self._prober.failure}"
         age = time.monotonic() - self._prober.heartbeat
-        return "" if age < max(5.0, 3 * self._running.timing.interval) else f"the probe loop stands for {age:.0f} s"
+        return "" if age < _STALE_SECONDS else f"the probe loop stands for {age:.0f} s"
 
     def unready(self) -> str:
         return self.unhealthy() or ("" if self._prober.first_sweep_done else "the first sweep is under way")
 
     async def reload(self) -> None:
-        """Read everything again and go over to it. Raises WardError; what runs then goes on."""
-        await asyncio.to_thread(self._reload, None)
+        """Read everything again and go over to it. Raises WardError; what runs then goes on.
+
+        One reload runs at a time; all requests that come meanwhile share the next one, which sees what they have
+        changed before.
+        """
+        if self._next_reload is None:
+            self._next_reload = asyncio.create_task(self._reload_in_turn())
+        await asyncio.shield(self._next_reload)
+
+    async def _reload_in_turn(self) -> None:
+        async with self._turn:
+            self._next_reload = None
+            await in_background(partial(self._reload, None))
 
     # Start, run, end.
 
@@ -164,7 +188,7 @@ class Service:
         while True:
             await hangup.wait()
             hangup.clear()
-            await self._try_reload(None)
+            await self._try(self.reload())
 
     async def _refresh(self) -> None:
         """Ask the inventory's URLs again when they are due."""
@@ -172,11 +196,12 @@ class Service:
             sources = self._running.sources
             await asyncio.sleep(sources.next_refresh or 60)
             if sources is self._running.sources and sources.next_refresh:
-                await self._try_reload(sources)
+                await self._try(in_background(partial(self._reload, sources)))
 
-    async def _try_reload(self, sources: Sources | None) -> None:
+    @staticmethod
+    async def _try(reload: Coroutine[None, None, None]) -> None:
         try:
-            await asyncio.to_thread(self._reload, sources)
+            await reload
         except WardError as error:
             log.warning("reload failed, the former configuration stays: %s", error)
         except Exception:
@@ -193,43 +218,83 @@ class Service:
 
     def _build(self, sources: Sources, inventory: Inventory) -> Running:
         settings = sources.settings
-        for warning in inventory.warnings:
-            log.warning("%s", warning)
         topology = Topology(inventory)
         cycles = math.ceil(settings.probe.window / settings.probe.interval)
         rules = Rules(settings.probe.down_after, settings.probe.up_after, cycles, settings.flapping.window)
         verdicts = Verdicts(inventory, topology, rules)
         plan = Plan(inventory.devices, self._resolver.known)
-        self._resolver.watch(plan.hosts, settings.probe.resolve_every)
-        self._itself.interval = settings.probe.interval
-        self._itself.sources = {name: (status.ok, status.devices) for name, status in sources.status.items()}
-        self._itself.reload_successful = True
-        self._itself.reloaded_at = time.time()
         return Running(settings, sources, plan, verdicts, DeviceText(verdicts, topology.site_names))
 
+    def _show(self, running: Running) -> None:
+        """Tell the page, the log and the resolver what runs now."""
+        self._itself.interval = running.settings.probe.interval
+        self._itself.reloaded_at = time.time()
+        self._show_sources(running.sources, running.verdicts.inventory)
+        self._resolver.watch(running.plan.hosts, running.settings.probe.resolve_every)
+
+    def _show_sources(self, sources: Sources, inventory: Inventory) -> None:
+        self._itself.sources = {name: (status.ok, status.devices) for name, status in sources.status.items()}
+        for warning in inventory.warnings:
+            if warning not in self._warned:
+                log.warning("%s", warning)
+        self._warned = frozenset(inventory.warnings)
+
     def _reload(self, sources: Sources | None) -> None:
+        """Read all again, or, for a refresh, what `sources` hold now."""
+        kind = "reload" if sources is None else "refresh"
         with self._reloading:
+            if sources is not None and sources is not self._running.sources:
+                return  # a reload has come before
             try:
-                read, inventory = self._read(sources)
-                if sources is not None and inventory == self.verdicts.inventory:
-                    return
-                self._swap(self._build(read, inventory))
+                self._take_over(sources)
             except BaseException:
-                self._itself.reload_successful = False
+                self._failures.add(kind)
                 raise
-            self._settle()
-            log.info("reloaded: %d devices", len(inventory.devices))
+            else:
+                # A refresh does not read ward.yml: it does not mend a reload that has failed.
+                self._failures -= {"reload", "refresh"} if sources is None else {"refresh"}
+            finally:
+                self._itself.reload_successful = not self._failures
+
+    def _take_over(self, sources: Sources | None) -> None:
+        old = self.verdicts.inventory
+        read, inventory = self._read(sources)
+        if sources is not None and (inventory.devices, inventory.sites) == (old.devices, old.sites):
+            self._show_sources(sources, inventory)
+            return
+        new = self._build(read, inventory)
+        self._swap(new)
+        if sources is None:
+            # Who reloads by hand wants to hear all of them again.
+            self._warned = frozenset()
+        self._show(new)
+        self._settle()
+        log.info("reloaded: %d devices", len(inventory.devices))
 
     def _swap(self, new: Running) -> None:
+        """Go over to `new` between two ticks of the loop, or, after _CALL_TIMEOUT, not at all."""
         old = self._running
         rows = row_map(old.verdicts.inventory.devices, new.verdicts.inventory.devices)
+        decided = threading.Lock()
 
         def go_over() -> None:
+            if not decided.acquire(blocking=False):
+                return
+            # Names that were found since the plan was made; from now on the resolver speaks to this plan.
+            for host in new.plan.hosts.keys() & self._resolver.known.keys():
+                new.plan.resolve(host, self._resolver.known[host])
             new.verdicts.copy_from(old.verdicts, rows)
+            new.verdicts.evaluate(time.monotonic_ns(), time.time())
             self._prober.replace(new.plan, rows, new.verdicts, new.timing)
             self._running = new
 
-        self._prober.call(go_over).result(_CALL_TIMEOUT)
+        done = self._prober.call(go_over)
+        try:
+            done.result(_CALL_TIMEOUT)
+        except TimeoutError as error:
+            if decided.acquire(blocking=False):
+                raise WardError("the probe loop does not answer") from error
+            done.result()
 
     def _resolved(self, host: str, address: str | None) -> None:
         self._prober.call(lambda: self._running.plan.resolve(host, address))

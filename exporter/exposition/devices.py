@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.exposition import families as f
-from exporter.exposition.text import Family, block, labels, single
+from exporter.exposition.text import Family, block, labels, samples, single
 from exporter.icmp.packet import REASONS
 from exporter.inventory.device import Device, Inventory
 from exporter.state.columns import BUCKETS, DOWN, UNKNOWN, UP
@@ -16,6 +16,7 @@ from exporter.state.verdict import Verdicts
 
 #: RTTs are rounded to a tenth of a microsecond: what is behind it is noise, and costs bytes in every scrape.
 _DECIMALS = 7
+_BOUNDS = (*map(str, BUCKETS), "+Inf")
 
 
 class DeviceText:
@@ -29,7 +30,7 @@ class DeviceText:
         self._site_labels = [labels([("site", name)]) for name in site_names]
         self._all = np.arange(len(self._labels))
 
-    def render(self) -> Iterator[str]:
+    def render(self) -> Iterator[bytes]:
         """The families, one after another, each whole."""
         verdicts, count = self._verdicts, len(self._labels)
         columns = verdicts.columns
@@ -61,7 +62,7 @@ class DeviceText:
         yield self._block(f.PATH_CHANGES, known, columns.path_changes)
         yield self._block(f.REPLY_TTL, np.flatnonzero(columns.ttl[:count] > 0), columns.ttl)
         if len(columns.histogram):
-            yield self._histograms()
+            yield from self._histograms(known)
         yield self._static
         suppression = verdicts.suppression
         isolated = suppression.isolated.astype(np.int8).tolist()
@@ -69,17 +70,17 @@ class DeviceText:
             yield block(f.SITE_ISOLATED, self._site_labels, isolated)
         yield single(f.MASS_OUTAGE, int(suppression.mass_outage))
 
-    def _block(self, family: Family, rows: npt.NDArray[np.intp], column: npt.NDArray[np.generic]) -> str:
+    def _block(self, family: Family, rows: npt.NDArray[np.intp], column: npt.NDArray[np.generic]) -> bytes:
         if rows is self._all:
             return block(family, self._labels, column[: len(rows)].tolist())
         chosen = self._labels
         return block(family, [chosen[row] for row in rows.tolist()], column[rows].tolist())
 
-    def _seconds(self, family: Family, rows: npt.NDArray[np.intp], column: npt.NDArray[np.float64]) -> str:
+    def _seconds(self, family: Family, rows: npt.NDArray[np.intp], column: npt.NDArray[np.float64]) -> bytes:
         there = ~np.isnan(column[rows])
         return self._block(family, rows if there.all() else rows[there], np.round(column, _DECIMALS))
 
-    def _suppressed(self) -> str:
+    def _suppressed(self) -> bytes:
         columns, suppression = self._verdicts.columns, self._verdicts.suppression
         series: list[str] = []
         for reason, flags in (
@@ -92,28 +93,21 @@ class DeviceText:
             series += [f'{self._labels[row][:-1]},reason="{reason}"}}' for row in rows]
         return block(f.SUPPRESSED, series, [1] * len(series))
 
-    def _down_reasons(self, rows: npt.NDArray[np.intp]) -> str:
+    def _down_reasons(self, rows: npt.NDArray[np.intp]) -> bytes:
         reasons = self._verdicts.columns.reason
         series = [f'{self._labels[row][:-1]},reason="{REASONS[reasons[row]]}"}}' for row in rows.tolist()]
         return block(f.DOWN_REASON, series, [1] * len(series))
 
-    def _histograms(self) -> str:
-        columns = self._verdicts.columns
-        name = f.HISTOGRAM.name
-        lines = [f.HISTOGRAM.header()]
-        bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
-        cumulative = np.cumsum(columns.histogram, axis=1).tolist()
-        sums = np.round(columns.histogram_sum, _DECIMALS).tolist()
-        for row in np.flatnonzero(columns.histogram_row[: len(self._labels)] >= 0).tolist():
-            position = int(columns.histogram_row[row])
-            label = self._labels[row]
-            counts = cumulative[position]
-            lines += [
-                f'{name}_bucket{label[:-1]},le="{bound}"}} {count}\n'
-                for bound, count in zip(bounds, counts, strict=True)
-            ]
-            lines.append(f"{name}_sum{label} {sums[position]}\n{name}_count{label} {counts[-1]}\n")
-        return "".join(lines)
+    def _histograms(self, known: npt.NDArray[np.intp]) -> Iterator[bytes]:
+        columns, name = self._verdicts.columns, f.HISTOGRAM.name
+        rows = known[columns.histogram_row[known] >= 0]
+        positions = columns.histogram_row[rows]
+        sums = np.round(columns.histogram_sum[positions], _DECIMALS).tolist()
+        yield f.HISTOGRAM.header().encode()
+        for row, position, total in zip(rows.tolist(), positions.tolist(), sums, strict=True):
+            label, counts = self._labels[row], np.cumsum(columns.histogram[position]).tolist()
+            yield from samples(f"{name}_bucket", [f'{label[:-1]},le="{bound}"}}' for bound in _BOUNDS], counts)
+            yield f"{name}_sum{label} {total}\n{name}_count{label} {counts[-1]}\n".encode()
 
 
 def _pairs(device: Device) -> list[tuple[str, str]]:
@@ -130,7 +124,7 @@ def _coordinate(value: float | None) -> str:
     return "" if value is None else repr(value)
 
 
-def _static(inventory: Inventory, device_labels: list[str]) -> str:
+def _static(inventory: Inventory, device_labels: list[str]) -> bytes:
     """What changes with the inventory alone: thresholds, device and site information."""
     devices, sites = inventory.devices, inventory.sites.values()
     info = [
@@ -169,5 +163,5 @@ def _static(inventory: Inventory, device_labels: list[str]) -> str:
         block(f.RTT_THRESHOLD, device_labels, [device.limits.rtt for device in devices])
         + block(f.LOSS_THRESHOLD, device_labels, [device.limits.loss for device in devices])
         + block(f.DEVICE_INFO, info, [1] * len(info))
-        + (block(f.SITE_INFO, site_info, [1] * len(site_info)) if site_info else "")
+        + (block(f.SITE_INFO, site_info, [1] * len(site_info)) if site_info else b"")
     )

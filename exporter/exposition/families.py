@@ -36,15 +36,15 @@ LAST_REPLY = _device(
     "last_reply_timestamp_seconds", "gauge", "When the last reply came, in Unix time; 0 for never."
 )
 DOWN_REASON = _device("down_reason", "gauge", "1 while the device is down; why its last probe was lost.", "reason")
-RTT_THRESHOLD = _device("rtt_threshold_seconds", "gauge", "The round-trip time above which the device is too slow.")
-LOSS_THRESHOLD = _device(
-    "packet_loss_threshold_ratio", "gauge", "The loss above which the device is too lossy, 0..1."
-)
 PATH_CHANGES = _device(
     "path_changes_total", "counter", "Steps of the replies' time to live: the route has changed."
 )
 REPLY_TTL = _device("reply_ttl", "gauge", "Time to live, or hop limit, of the last reply.")
 HISTOGRAM = _device("rtt_histogram_seconds", "histogram", "Round-trip times; for classes that ask for it.", "le")
+RTT_THRESHOLD = _device("rtt_threshold_seconds", "gauge", "The round-trip time above which the device is too slow.")
+LOSS_THRESHOLD = _device(
+    "packet_loss_threshold_ratio", "gauge", "The loss above which the device is too lossy, 0..1."
+)
 DEVICE_INFO = Family("ward_device_info", "gauge", "1; what the inventory knows of the device.", INFO)
 SITE_INFO = Family("ward_site_info", "gauge", "1; a site.", ("site", "region", "latitude", "longitude"))
 SITE_ISOLATED = Family("ward_site_isolated", "gauge", "1 while every ISP link of the site is down.", ("site",))

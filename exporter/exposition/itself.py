@@ -43,11 +43,11 @@ class Process:
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
-    def render(self) -> str:
-        return prometheus_client.generate_latest(self._registry).decode()
+    def render(self) -> bytes:
+        return prometheus_client.generate_latest(self._registry)
 
 
-def render(stats: LoopStats, verdicts: Verdicts, itself: Itself) -> Iterator[str]:
+def render(stats: LoopStats, verdicts: Verdicts, itself: Itself) -> Iterator[bytes]:
     """The families, one after another, each whole."""
     yield single(f.PACKETS_SENT, stats.sent)
     yield single(f.PACKETS_RECEIVED, stats.received)
@@ -83,7 +83,7 @@ def render(stats: LoopStats, verdicts: Verdicts, itself: Itself) -> Iterator[str
     yield block(f.BUILD_INFO, [build], [1])
 
 
-def _reference(verdicts: Verdicts) -> Iterator[str]:
+def _reference(verdicts: Verdicts) -> Iterator[bytes]:
     recent = verdicts.window.recent(len(verdicts.inventory.devices))
     rtts = [rtt for rtt in recent if rtt is not None]
     if rtts:

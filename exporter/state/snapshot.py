@@ -1,7 +1,7 @@
 """The state in a file, so that a restart forgets no verdict, no flap and no counter.
 
-A line that names the format, a line of JSON, then the columns as they lie in memory under a checksum. A save writes
-a new file beside the old one and renames it: whatever happens in between, one of the two is whole.
+A line with the format and a checksum over the rest, a line of JSON, then the columns as they lie in memory. A save
+writes a new file beside the old one and renames it: whatever happens in between, one of the two is whole.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from exporter.state.columns import FIELDS, MONOTONIC_FIELDS, Columns
 from exporter.state.verdict import Verdicts
 
 NAME = "state.ward"
-_FORMAT = b"ward-exporter state 1\n"
+_FORMAT = b"ward-exporter state 1 crc32 "
 _HISTOGRAM = {"histogram_row": "i4", "histogram": "i8", "histogram_sum": "f8"}
 
 
@@ -66,14 +66,20 @@ def save(folder: Path, state: Capture) -> None:
         "identity": len(state.identity),
         "columns": {name: [column.dtype.str, column.shape] for name, column in state.columns.items()},
         "flaps": len(state.flap_rows),
-        "crc32": zlib.crc32(body),
     }
+    content = json.dumps(header).encode() + b"\n" + body
     temporary = folder / f"{NAME}.new"
-    with temporary.open("wb") as file:
-        file.write(_FORMAT + json.dumps(header).encode() + b"\n" + body)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / NAME)
+    try:
+        with temporary.open("wb") as file:
+            file.write(_FORMAT + b"%08x\n" % zlib.crc32(content))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / NAME)
+    except OSError:
+        # Half a file would take room from whoever else needs the disk.
+        temporary.unlink(missing_ok=True)
+        raise
     directory = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(directory)
@@ -99,13 +105,13 @@ def load(folder: Path) -> Capture | None:
 def _parse(data: bytes) -> Capture:
     if not data.startswith(_FORMAT):
         raise ValueError(f"it begins with {data[: len(_FORMAT)]!r}, expected {_FORMAT!r}")
-    line_end = data.find(b"\n", len(_FORMAT))
-    if line_end < 0:
-        raise ValueError("its header does not end")
-    header = json.loads(data[len(_FORMAT) : line_end])
-    body = memoryview(data)[line_end + 1 :]
-    if zlib.crc32(body) != header["crc32"]:
+    start = len(_FORMAT) + 9
+    # The digits as they were written: int() would take others for the same number.
+    if data[len(_FORMAT) : start] != b"%08x\n" % zlib.crc32(memoryview(data)[start:]):
         raise ValueError("its checksum does not fit")
+    line_end = data.index(b"\n", start)
+    header = json.loads(data[start:line_end])
+    body = memoryview(data)[line_end + 1 :]
     at = header["identity"]
     rows = bytes(body[:at])
     columns = {}

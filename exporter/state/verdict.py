@@ -48,7 +48,6 @@ class Verdicts:
         self.window = Window(rules.window_cycles, self.columns.count)
         self.suppression = Suppression(inventory, topology, self.columns)
         self.rules = rules
-        self.changes = 0
         #: Times (CLOCK_MONOTONIC ns) of each row's verdict changes within the flap window.
         self.flaps: dict[int, deque[int]] = {}
         self._flap_ns = int(rules.flap_window * NANO)
@@ -62,7 +61,6 @@ class Verdicts:
         """Take over what an earlier inventory knew; `rows[old row]` is the row here, or -1."""
         self.columns.copy_from(old.columns, rows)
         self.window.copy_from(old.window, rows)
-        self.changes = old.changes
         live = np.flatnonzero(rows >= 0)
         self._last_reply_cycle[rows[live]] = old._last_reply_cycle[live]
         self.flaps = {int(rows[row]): times for row, times in old.flaps.items() if rows[row] >= 0}
@@ -73,7 +71,7 @@ class Verdicts:
         self.window.open(rows, cycles)
 
     def skipped(self, first: int, end: int) -> None:
-        self.window.skip(first, end)
+        self.window.skip(end)
 
     def voids(self, outcomes: Outcomes) -> None:
         """A void probe says nothing: the window keeps its gap."""
@@ -105,15 +103,16 @@ class Verdicts:
 
     def _distinct(self, outcomes: Outcomes) -> Iterator[Outcomes]:
         """Parts in which no row comes twice, in order: after a hold-up a device has several outcomes at once."""
-        rows = outcomes.rows
-        index = np.arange(len(rows))
-        self._scratch[rows[::-1]] = index[::-1]
-        first = self._scratch[rows] == index
-        if first.all():
-            yield outcomes
-            return
-        yield outcomes.take(first)
-        yield from self._distinct(outcomes.take(~first))
+        while len(outcomes.rows):
+            rows = outcomes.rows
+            index = np.arange(len(rows))
+            self._scratch[rows[::-1]] = index[::-1]
+            first = self._scratch[rows] == index
+            if first.all():
+                yield outcomes
+                return
+            yield outcomes.take(first)
+            outcomes = outcomes.take(~first)
 
     def _replies(self, outcomes: Outcomes, now: int, wall: float) -> None:
         columns, rows = self.columns, outcomes.rows
@@ -170,7 +169,6 @@ class Verdicts:
         columns.changes[rows] += 1
         columns.last_change[rows] = wall
         self._changed = True
-        self.changes += len(rows)
         devices = self.inventory.devices
         if len(rows) > _LOGGED:
             log.info("%d devices have changed their state", len(rows))

@@ -13,6 +13,8 @@ from exporter.state.columns import Map
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+#: Devices that gauges are computed for at a time: their window fits into a core's cache.
+_CHUNK = 4096
 #: A lost probe among RTTs; NaN stands for one that is under way, void, or was never sent.
 LOST = np.float32(np.inf)
 
@@ -33,19 +35,24 @@ class Window:
     def __init__(self, cycles: int, count: int) -> None:
         self.cycles = cycles
         self._rtts = np.full((cycles, count), np.nan, np.float32)
+        #: The last cycle in which a device had a probe: behind it lie leftovers of a whole window ago.
         self._sent_cycle = np.full(count, -1, np.int64)
         self._cycle = 0
 
     def open(self, rows: Map, cycles: Ints) -> None:
         """Probes of these cycles are on their way; what the window held in their place is over."""
+        former = self._sent_cycle[rows]
+        gap = int((cycles - former).max()) - 1
+        for back in range(1, min(gap, self.cycles - 1) + 1):
+            # Cycles in which the device was not probed: the loop was held up.
+            missed = cycles - former > back
+            self._rtts[(cycles[missed] - back) % self.cycles, rows[missed]] = np.nan
         self._rtts[cycles % self.cycles, rows] = np.nan
-        self._sent_cycle[rows] = cycles
-        self._cycle = max(self._cycle, int(cycles[-1]))
+        self._sent_cycle[rows] = np.maximum(former, cycles)
+        self._cycle = max(self._cycle, int(cycles.max()))
 
-    def skip(self, first: int, end: int) -> None:
-        """Nothing was sent in cycles `first` to `end - 1`."""
-        for cycle in range(max(first, end - self.cycles), end):
-            self._rtts[cycle % self.cycles] = np.nan
+    def skip(self, end: int) -> None:
+        """The cycles before `end` are over, also for devices that were not probed in them."""
         self._cycle = max(self._cycle, end - 1)
 
     def put(self, rows: Map, cycles: Ints, values: npt.NDArray[np.floating] | np.float32) -> None:
@@ -59,6 +66,8 @@ class Window:
     def copy_from(self, old: Window, rows: Map) -> None:
         """Take over the columns of an earlier inventory; windows of another length start empty."""
         self._cycle = old._cycle
+        # An empty column has no leftovers.
+        self._sent_cycle[:] = old._cycle
         if old.cycles != self.cycles:
             return
         source = np.flatnonzero(rows >= 0)
@@ -67,43 +76,53 @@ class Window:
 
     def recent(self, row: int) -> list[float | None]:
         """RTTs of one device, oldest first; None for a lost probe. What is under way or void is left out."""
-        start = (self._cycle + 1) % self.cycles
-        rtts = np.roll(self._rtts[:, row], -start)
-        if self._sent_cycle[row] < self._cycle:
-            rtts = rtts[:-1]
+        rtts = self._in_order(self._cycle, row, row + 1)[:, 0]
         return [None if math.isinf(rtt) else round(rtt, 7) for rtt in rtts.tolist() if not math.isnan(rtt)]
 
-    def _in_order(self) -> npt.NDArray[np.float32]:
-        start = (self._cycle + 1) % self.cycles
-        rtts = np.concatenate([self._rtts[start:], self._rtts[:start]])
-        # A row that has not been probed in the current cycle yet still shows the one a whole window ago.
-        rtts[-1, self._sent_cycle < self._cycle] = np.nan
+    def _in_order(self, cycle: int, start: int, end: int) -> npt.NDArray[np.float32]:
+        """The window that ends with `cycle`, of the devices `start` to `end - 1`, oldest first."""
+        order = np.arange(cycle + 1, cycle + 1 + self.cycles) % self.cycles
+        rtts = self._rtts[order, start:end]
+        behind = cycle - self._sent_cycle[start:end]
+        for back in range(min(int(behind.max(initial=0)), self.cycles)):
+            rtts[-1 - back, behind > back] = np.nan
         return rtts
 
     def gauges(self) -> Gauges:
-        rtts = self._in_order()
-        lost = np.isinf(rtts)
-        got = np.isfinite(rtts)
-        received = got.sum(axis=0)
-        known = received + lost.sum(axis=0)
-        some = received > 0
-        count = np.where(some, received, 1)
-        mean = np.where(some, np.where(got, rtts, 0).sum(axis=0, dtype=np.float64) / count, np.nan)
-        lowest = np.where(some, np.where(got, rtts, np.inf).min(axis=0), np.nan)
-        highest = np.where(some, np.where(got, rtts, -np.inf).max(axis=0), np.nan)
-        loss = np.where(known > 0, lost.sum(axis=0) / np.where(known > 0, known, 1), np.nan)
-        return Gauges(mean, lowest.astype(np.float64), highest.astype(np.float64), _jitter(rtts, got), loss)
+        cycle, count = self._cycle, len(self._sent_cycle)
+        gauges = Gauges(*np.empty((5, count)))
+        for start in range(0, count, _CHUNK):
+            part = _gauges(self._in_order(cycle, start, min(start + _CHUNK, count)))
+            for column, values in zip(gauges, part, strict=True):
+                column[start : start + _CHUNK] = values
+        return gauges
 
 
-def _jitter(rtts: npt.NDArray[np.float32], got: npt.NDArray[np.bool_]) -> Floats:
-    """Mean absolute difference of consecutive RTTs; lost probes between two of them are passed over."""
-    count = rtts.shape[1]
-    previous = np.full(count, np.nan)
-    total = np.zeros(count)
-    pairs = np.zeros(count, np.int64)
-    for rtt, here in zip(rtts, got, strict=True):
-        both = here & ~np.isnan(previous)
-        total += np.where(both, np.abs(rtt - previous), 0)
-        pairs += both
-        previous = np.where(here, rtt, previous)
-    return np.where(pairs > 0, total / np.where(pairs > 0, pairs, 1), np.nan)
+def _gauges(rtts: npt.NDArray[np.float32]) -> Gauges:
+    """Over each column of `rtts`, which is spent on it."""
+    lost = np.isinf(rtts).sum(axis=0)
+    rtts[np.isinf(rtts)] = np.nan
+    got = ~np.isnan(rtts)
+    received = got.sum(axis=0)
+    known = received + lost
+    lowest, highest, jitter = np.fmin.reduce(rtts), np.fmax.reduce(rtts), _jitter(rtts, got, received)
+    rtts[~got] = 0
+    mean = _ratio(rtts.sum(axis=0, dtype=np.float64), received)
+    return Gauges(mean, lowest, highest, jitter, _ratio(lost, known))
+
+
+def _jitter(rtts: npt.NDArray[np.float32], got: npt.NDArray[np.bool_], received: Ints) -> Floats:
+    """Mean absolute difference of consecutive RTTs; what is NaN between two of them is passed over."""
+    previous = rtts[0].copy()
+    total = np.zeros(len(previous))
+    for rtt, here in zip(rtts[1:], got[1:], strict=True):
+        step = np.abs(rtt - previous)
+        np.add(total, step, out=total, where=~np.isnan(step))
+        np.copyto(previous, rtt, where=here)
+    return _ratio(total, received - 1)
+
+
+def _ratio(total: Floats | Ints, count: Ints) -> Floats:
+    """`total / count`, NaN where there is nothing to count."""
+    ratio: Floats = np.full(len(total), np.nan)
+    return np.divide(total, count, out=ratio, where=count > 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Protocol
 
 from starlette.applications import Starlette
@@ -15,8 +14,6 @@ from exporter.exposition.text import CONTENT_TYPE
 from exporter.state.verdict import Verdicts
 from exporter.web import views
 from exporter.web.page import Page, wants_gzip
-
-log = logging.getLogger(__name__)
 
 
 class Backend(Protocol):
@@ -36,14 +33,13 @@ class Backend(Protocol):
 def create_app(backend: Backend) -> Starlette:
     """The ASGI application."""
     metrics = Page(backend.render_metrics)
+    states = Page(lambda: views.device_states(backend.verdicts))
 
     async def serve_metrics(request: Request) -> Response:
-        packed = wants_gzip(request.headers.get("accept-encoding", ""))
-        body = await metrics.body(packed)
-        headers = {"content-type": CONTENT_TYPE, "vary": "accept-encoding"}
-        if packed:
-            headers["content-encoding"] = "gzip"
-        return Response(body, headers=headers)
+        return await _page(request, metrics, CONTENT_TYPE)
+
+    async def devices(request: Request) -> Response:
+        return await _page(request, states, "application/json")
 
     async def healthy(_: Request) -> Response:
         return _verdict(backend.unhealthy(), "healthy")
@@ -54,7 +50,7 @@ def create_app(backend: Backend) -> Starlette:
     async def reload(_: Request) -> Response:
         try:
             await backend.reload()
-        except WardError as error:
+        except (WardError, OSError) as error:
             return PlainTextResponse(f"reload failed, the former configuration stays:\n{error}\n", 500)
         return PlainTextResponse("reloaded\n")
 
@@ -62,13 +58,8 @@ def create_app(backend: Backend) -> Starlette:
         unknown = sorted(set(request.query_params) - {"role"})
         if unknown:
             return _bad_query(unknown, "role")
-        role = request.query_params.get("role")
-        return JSONResponse(views.discovery(backend.verdicts.inventory.devices, role))
-
-    async def devices(_: Request) -> Response:
-        verdicts = backend.verdicts
-        rows = range(len(verdicts.inventory.devices))
-        return JSONResponse({"devices": [views.device_state(verdicts, row) for row in rows]})
+        roles = request.query_params.getlist("role")
+        return JSONResponse(views.discovery(backend.verdicts.inventory.devices, roles))
 
     async def device(request: Request) -> Response:
         verdicts, name = backend.verdicts, request.path_params["name"]
@@ -80,7 +71,7 @@ def create_app(backend: Backend) -> Starlette:
     async def landing(_: Request) -> Response:
         return HTMLResponse(views.landing(backend.verdicts))
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", landing),
             Route("/metrics", serve_metrics),
@@ -93,6 +84,17 @@ def create_app(backend: Backend) -> Starlette:
         ],
         exception_handlers={Exception: _failed},
     )
+    # A path that is not listed is a 404, also with a slash too many.
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _page(request: Request, page: Page, content_type: str) -> Response:
+    packed = wants_gzip(request.headers.get("accept-encoding", ""))
+    headers = {"content-type": content_type, "vary": "accept-encoding"}
+    if packed:
+        headers["content-encoding"] = "gzip"
+    return Response(await page.body(packed), headers=headers)
 
 
 def _verdict(problem: str, good: str) -> Response:
@@ -103,6 +105,6 @@ def _bad_query(unknown: list[str], expected: str) -> Response:
     return PlainTextResponse(f"unknown query parameter {unknown[0]!r}, expected: {expected}\n", 400)
 
 
-async def _failed(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+async def _failed(_: Request, __: Exception) -> Response:
+    """The server logs the exception itself."""
     return PlainTextResponse("internal error, see the log\n", 500)

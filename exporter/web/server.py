@@ -42,12 +42,13 @@ class Server(uvicorn.Server):
 def listen(address: str) -> socket.socket:
     """A listening socket for `host:port`, `[v6]:port` or `:port` (every address). Raises ListenError."""
     host, _, port_text = address.rpartition(":")
-    if not port_text.isdecimal() or int(port_text) > 65_535:
-        raise ListenError(f"--web.listen-address: found {address!r}, expected host:port or :port")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not port_text.isdecimal() or int(port_text) > 65_535 or (":" in host and not bracketed):
+        raise ListenError(f"--web.listen-address: found {address!r}, expected host:port, [IPv6]:port or :port")
     port = int(port_text)
     try:
         if host:
-            family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+            family = socket.AF_INET6 if bracketed else socket.AF_INET
             return socket.create_server((host.strip("[]"), port), family=family, backlog=1024)
         if socket.has_dualstack_ipv6():
             return socket.create_server(("::", port), family=socket.AF_INET6, backlog=1024, dualstack_ipv6=True)

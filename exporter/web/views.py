@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -39,6 +41,13 @@ def device_state(verdicts: Verdicts, row: int) -> dict[str, Any]:
     }
 
 
+def device_states(verdicts: Verdicts) -> bytes:
+    """`device_state` of every device, as JSON; made one by one, for the JSON encoder keeps the interpreter lock."""
+    rows = range(len(verdicts.inventory.devices))
+    states = [json.dumps(device_state(verdicts, row), ensure_ascii=False) for row in rows]
+    return f'{{"devices": [{", ".join(states)}]}}'.encode()
+
+
 def device_detail(verdicts: Verdicts, row: int) -> dict[str, Any]:
     """`device_state`, the inventory's facts, the counters, and the window's RTTs (None for a lost probe)."""
     device, columns = verdicts.inventory.devices[row], verdicts.columns
@@ -69,8 +78,8 @@ def device_detail(verdicts: Verdicts, row: int) -> dict[str, Any]:
     }
 
 
-def discovery(devices: tuple[Device, ...], role: str | None) -> list[dict[str, Any]]:
-    """Target groups of Prometheus http_sd, one a device, of one role or of all."""
+def discovery(devices: Sequence[Device], roles: Sequence[str]) -> list[dict[str, Any]]:
+    """Target groups of Prometheus http_sd, one a device, of these roles; of all if there are none."""
     return [
         {
             "targets": [device.address],
@@ -91,7 +100,7 @@ def discovery(devices: tuple[Device, ...], role: str | None) -> list[dict[str, A
             },
         }
         for device in devices
-        if role is None or device.role == role
+        if not roles or device.role in roles
     ]
 
 
@@ -104,16 +113,22 @@ _LINKS = (
 )
 
 
+#: Devices on the landing page: in a mass outage of a large inventory nobody reads them all.
+_LISTED = 500
+
+
 def landing(verdicts: Verdicts) -> str:
-    """Totals, the devices that are down, and where to find the rest."""
+    """Totals, the first devices that are down, and where to find the rest."""
     devices = verdicts.inventory.devices
-    verdict = verdicts.columns.verdict[: len(devices)]
+    verdict = verdicts.columns.verdict[: len(devices)].copy()
     up, down = int((verdict == UP).sum()), int((verdict == DOWN).sum())
     rows = "".join(
         f"<tr><td>{escape(devices[row].name)}<td>{escape(devices[row].address)}<td>{escape(devices[row].site)}"
         f"<td>{escape(devices[row].role)}<td>{REASONS[verdicts.columns.reason[row]]}"
-        for row in (verdict == DOWN).nonzero()[0].tolist()
+        for row in (verdict == DOWN).nonzero()[0][:_LISTED].tolist()
     )
+    if down > _LISTED:
+        rows += f"<tr><td colspan=5>and {down - _LISTED} more"
     head = "<tr><th>device<th>address<th>site<th>role<th>reason"
     table = f"<h2>Down</h2><table>{head}{rows}</table>" if rows else ""
     links = "".join(f'<li><a href="{path}">{path}</a> {text}' for path, text in _LINKS)
