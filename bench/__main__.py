@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one short run of each, to see that it works")
     arguments = parser.parse_args()
     if unknown := set(arguments.name) - BENCHES.keys():
-        parser.error(f"no such bench: {', '.join(sorted(unknown))}")
+        parser.error(f"no such bench: {', '.join(sorted(unknown))}; one of {', '.join(BENCHES)}")
     ensure()
     rows: list[Row] = []
     for name in arguments.name or BENCHES:

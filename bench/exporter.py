@@ -37,7 +37,10 @@ class Exporter(Server):
 
     def metrics(self) -> Metrics:
         """One scrape."""
-        return Metrics(self.get("/metrics")[2])
+        status, _, body = self.get("/metrics")
+        if status != 200:
+            raise RuntimeError(f"/metrics answered {status}: {body[:200]!r}; {self.log_text()[-2000:]}")
+        return Metrics(body)
 
     def recent(self, device: str) -> list[float]:
         """RTTs in seconds of the probes in the window that were answered."""
@@ -46,22 +49,28 @@ class Exporter(Server):
 
 
 class Metrics:
-    """One scrape's text; values are looked for, not parsed as a whole: it may be hundreds of megabytes."""
+    """One scrape's text; only the family asked for is parsed, as the text may be hundreds of megabytes."""
 
     def __init__(self, text: bytes) -> None:
         self.text = text
 
     def by_device(self, name: str) -> dict[str, float]:
         """The values of one of the per-device families."""
-        found = re.findall(rb'^%s\{device="([^"]*)"[^\n]*\} (\S+)$' % name.encode(), self.text, re.MULTILINE)
+        found = re.findall(rb'\{device="([^"]*)"[^\n]*\} (\S+)\n', self._family(name))
         return {device.decode(): float(value) for device, value in found}
 
     def total(self, name: str) -> float:
-        """The sum over all series of a name."""
-        found = re.findall(rb"^%s(?:\{[^\n]*\})? (\S+)$" % name.encode(), self.text, re.MULTILINE)
-        if not found:
+        """The sum over all series of a family; LookupError if there is none."""
+        return sum(map(float, re.findall(rb" (\S+)\n", self._family(name))))
+
+    def _family(self, name: str) -> bytes:
+        """The lines of the family's samples."""
+        kind = self.text.find(f"# TYPE {name} ".encode())
+        if kind < 0:
             raise LookupError(f"the exporter exposes no {name}")
-        return sum(map(float, found))
+        start = self.text.index(b"\n", kind) + 1
+        end = self.text.find(b"# HELP ", start)
+        return self.text[start : end if end >= 0 else None]
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def rtt_under_load(effort: Effort) -> list[Row]:
             for generation in generations():
                 with peers.blackbox(generation) as blackbox:
                     rtts = blackbox.cost(addresses, effort.seconds)[1]
-                taken.setdefault(f"blackbox_exporter {generation.name}", []).append([[rtt] for rtt in rtts])
+                taken.setdefault(f"blackbox_exporter, {generation.name}", []).append([[rtt] for rtt in rtts])
     rows = []
     for measure, what, limit in ((middle, "median RTT", 60), (tail, "99th percentile RTT", 500)):
         mine = [measure(rtts) for rtts in taken["ours"]]

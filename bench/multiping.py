@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-import icmplib  # type: ignore[import-untyped]  # it ships no types
+import icmplib
 
 from bench.inventory import loopback
 

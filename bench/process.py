@@ -1,4 +1,4 @@
-"""What a process costs, read from /proc (proc(5))."""
+"""What a process costs, and what the kernel counts, read from /proc (proc(5))."""
 
 from __future__ import annotations
 
@@ -27,14 +27,30 @@ def read(pid: int) -> Reading:
     return Reading((int(fields[11]) + int(fields[12])) * TICK_SECONDS, time.monotonic())
 
 
-def cores(pid: int, seconds: float) -> float:
-    """The share of one core that the process takes over the next `seconds`; 0.5 is half a core."""
-    before = read(pid)
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What happened in a second, on average: `cores` of 0.5 is half a core; `echo_requests` are the machine's."""
+
+    cores: float
+    echo_requests: float
+
+
+def watch(pid: int, seconds: float) -> Window:
+    """Watch a process over the next `seconds`."""
+    before, sent_before = read(pid), echo_requests()
     time.sleep(seconds)
-    after = read(pid)
-    return (after.cpu - before.cpu) / (after.at - before.at)
+    after, sent_after = read(pid), echo_requests()
+    wall = after.at - before.at
+    return Window((after.cpu - before.cpu) / wall, (sent_after - sent_before) / wall)
 
 
 def resident_megabytes(pid: int) -> float:
     """Memory that the process holds now, shared pages of libraries included; 1 MB = 10^6 bytes."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES / 1e6
+
+
+def echo_requests() -> int:
+    """IPv4 echo requests that the kernel has sent for anyone since it started (RFC 2011, icmpOutEchos)."""
+    lines = Path("/proc/net/snmp").read_text().splitlines()
+    names, values = (line.split() for line in lines if line.startswith("Icmp: "))
+    return int(values[names.index("OutEchos")])
