@@ -176,12 +176,18 @@ SETTINGS = Table(
 
 def load_settings(path: Path | None) -> Settings:
     """The settings in `path` (None: the embedded default); raises ConfigError with every problem."""
+    settings, problems = examine_settings(path)
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def examine_settings(path: Path | None) -> tuple[Settings, list[Problem]]:
+    """The settings as far as they can be read, and all that is wrong; raises ConfigError where nothing can be."""
     document = load_file(path or DEFAULT_FILE)
     problems: list[Problem] = []
     settings = _settings(path or DEFAULT_FILE, document, problems)
-    if problems:
-        raise ConfigError(sorted(problems, key=lambda problem: problem.line or 0))
-    return settings
+    return settings, sorted(problems, key=lambda problem: problem.line or 0)
 
 
 def _settings(path: Path, document: Document, problems: list[Problem]) -> Settings:

@@ -58,14 +58,18 @@ def _sites(entries: Entries, problems: list[Problem]) -> dict[str, Site]:
 def _unique(devices: list[Entry], problems: list[Problem]) -> dict[str, Entry]:
     """The entries that have a name and an address, by name."""
     by_name: dict[str, Entry] = {}
+    # Also of those that are refused for something else: all that is wrong is told at once.
+    first: dict[str, Entry] = {}
     for entry in devices:
         name = entry.keys.get("name")
-        if name is None or "address" not in entry.keys:
+        if name is None:
             continue
-        if name in by_name:
-            taken = f"{name!r} is already the name of the device at {by_name[name].where()}"
+        if name in first:
+            taken = f"{name!r} is already the name of the device at {first[name].where()}"
             problems.append(entry.problem("name", taken))
-        else:
+            continue
+        first[name] = entry
+        if "address" in entry.keys:
             by_name[name] = entry
     return by_name
 

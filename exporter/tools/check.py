@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from exporter import addresses
-from exporter.config import load_settings
+from exporter.config import examine_settings
 from exporter.errors import ConfigError, Problem
 from exporter.inventory.device import Device, Inventory
 from exporter.inventory.sources import Sources
@@ -23,13 +23,19 @@ _LOOKUP_THREADS = 16
 
 def check(config_file: Path | None, out: TextIO) -> int:
     """Write what is wrong to `out`, or a summary; 1 if there is any problem, else 0 (warnings or not)."""
+    inventory = Inventory(())
+    problems: list[Problem] = []
     try:
-        settings = load_settings(config_file)
-        inventory = Sources(settings).read()
+        settings, problems = examine_settings(config_file)
+        # What is wrong with the settings must not hide what is wrong with the devices.
+        if settings.inventory:
+            inventory = Sources(settings).read()
     except ConfigError as error:
-        for problem in sorted(error.problems, key=_place):
+        problems += error.problems
+    if problems:
+        for problem in sorted(problems, key=_place):
             print(problem, file=out)
-        print(f"FAILED: {_count(len(error.problems), 'problem')}", file=out)
+        print(f"FAILED: {_count(len(problems), 'problem')}", file=out)
         return 1
     warnings = [*inventory.warnings, *unresolved(inventory.devices, LOOKUP_TIME)]
     for warning in warnings:

@@ -39,12 +39,16 @@ def test_problems_are_sorted_by_file_and_line(tmp_path: Path) -> None:
     assert lines[-1] == "FAILED: 3 problems"
 
 
-def test_bad_settings_end_the_check(tmp_path: Path) -> None:
-    """Settings that cannot be used are told by themselves, with the code 1."""
-    (tmp_path / "ward.yml").write_text("probe: {intervall: 1s}")
+def test_bad_settings_do_not_hide_bad_devices(tmp_path: Path) -> None:
+    """Problems of the settings and of the devices are told together, those of one device too."""
+    (tmp_path / "a.yml").write_text("devices:\n  - {name: x, address: 10.1}\n  - {name: x, addres: 10.1.1.1}\n")
+    (tmp_path / "ward.yml").write_text("probe: {intervall: 1s}\ninventory: [{file: a.yml}]")
     code, lines = checked(tmp_path / "ward.yml")
     assert code == 1
-    assert lines[1:] == ["FAILED: 1 problem"]
+    assert [line.removeprefix(f"{tmp_path}/").split(": ")[0] for line in lines[:-1]] == [
+        *("a.yml:2", "a.yml:3", "a.yml:3", "a.yml:3"),
+        "ward.yml:1",
+    ]
 
 
 def test_warnings_are_printed_and_harmless(tmp_path: Path) -> None:
