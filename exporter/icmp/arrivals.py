@@ -57,16 +57,13 @@ class Parser:
     ) -> Arrivals:
         """Packets as they lie in a Receiver's memory; the result does not refer to that memory."""
         count = len(rows)
-        if self._ip_header and ((rows[:, 0] != 0x45) | (rows[:, 20] != self._reply_type)).any():
-            packet.strip_options(rows, lengths)
+        intact = self._open(rows, lengths) if self._ip_header else np.ones(count, np.bool_)
         fields = rows.view(self._layout)[:, 0]
         stamped = (controls["level"] == socket.SOL_SOCKET) & (controls["type"] == SO_TIMESTAMPING)
         stamp = np.where(stamped, controls["seconds"] * 1_000_000_000 + controls["nanoseconds"], 0)
         ttl = fields["ttl"] if self._ip_header else np.where(stamped, controls["ttl"], 0)
         high, low = self._sources(fields, names)
-        reply = (fields["type"] == self._reply_type) & (lengths >= self._reply_end)
-        if self._ip_header:
-            reply &= _intact(rows, lengths)
+        reply = (fields["type"] == self._reply_type) & (lengths >= self._reply_end) & intact
         if reply.all():
             return Arrivals(
                 np.zeros(count, np.uint8),
@@ -82,7 +79,9 @@ class Parser:
         reason = packet.ERROR_REASONS[self._family][fields["type"], fields["code"]]
         error = (
             (reason > 0)
+            & intact
             & (lengths >= self._quoted_end)
+            & (fields["quoted_protocol"] == packet.PROTOCOL[self._family])
             & (fields["quoted_type"] == packet.ECHO_REQUEST[self._family])
         )
         if self._family == socket.AF_INET:
@@ -104,6 +103,19 @@ class Parser:
             stamp,
         )
 
+    @staticmethod
+    def _open(rows: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+        """Bring IPv4 headers to 20 bytes; returns which packets have arrived intact."""
+        # What fills its row has been cut off at the row's end, and nobody can tell: its cookie must do.
+        whole = lengths < packet.ROW_BYTES
+        plain = bool((rows[:, 0] == 0x45).all())
+        if not plain:
+            packet.strip_options(rows, lengths)
+        intact = _intact(rows, lengths) | ~whole
+        if not plain or rows[:, 20].any():
+            packet.strip_quoted_options(rows, lengths)
+        return intact
+
     def _sources(self, fields: npt.NDArray[Any], names: npt.NDArray[np.uint8]) -> tuple[Words, Words]:
         if self._family == socket.AF_INET:
             source = fields["source"] if self._ip_header else names[:, 4:8].copy().view(">u4")[:, 0]
@@ -114,7 +126,12 @@ class Parser:
     def parse_queued(self, queued: Sequence[QueuedError]) -> Arrivals:
         """ICMP errors off the error queue of a datagram socket."""
         table = packet.ERROR_REASONS[self._family]
-        whole = [error for error in queued if len(error.quoted) >= packet.ICMP_HEADER]
+        # Redirects and source quenches come the same way, and end no wait.
+        whole = [
+            error
+            for error in queued
+            if len(error.quoted) >= packet.ICMP_HEADER and table[error.type, error.code] > 0
+        ]
         headers = [struct.unpack_from("!HH", error.quoted, 4) for error in whole]
         cookies = [error.quoted[8:16].ljust(8, b"\0") for error in whole]
         destinations = [words(error.destination) for error in whole]
@@ -132,17 +149,17 @@ class Parser:
 
 
 def _intact(rows: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
-    """Whether the ICMP checksums are right: a raw IPv4 socket gets packets before the kernel has looked at them.
-
-    A packet that was cut off at the end of its row passes; its cookie must do.
-    """
-    intact = np.ones(len(rows), np.bool_)
+    """Whether the ICMP checksums are right: a raw IPv4 socket gets packets before the kernel has looked at them."""
+    intact = np.zeros(len(rows), np.bool_)
     for length in set(lengths.tolist()):
-        # An odd last byte counts as if a zero followed; requests have an even size unless a class says otherwise.
-        if packet.ROW_BYTES > length >= 20 + packet.ICMP_HEADER and length % 2 == 0:
-            same = lengths == length
-            body = np.ascontiguousarray(rows[same, 20:length]).view(np.uint16)
-            intact[same] = packet.checksum(body) == 0
+        if length < 20 + packet.ICMP_HEADER:
+            continue
+        same = lengths == length
+        odd = length % 2
+        body = np.ascontiguousarray(rows[same, 20 : length + odd])
+        if odd:
+            body[:, -1] = 0  # RFC 1071: an odd last byte counts as if a zero followed
+        intact[same] = packet.checksum(body.view(np.uint16)) == 0
     return intact
 
 

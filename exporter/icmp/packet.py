@@ -21,6 +21,7 @@ ROW_BYTES = 192
 
 ECHO_REQUEST: dict[int, int] = {socket.AF_INET: 8, socket.AF_INET6: 128}
 ECHO_REPLY: dict[int, int] = {socket.AF_INET: 0, socket.AF_INET6: 129}
+PROTOCOL: dict[int, int] = {socket.AF_INET: socket.IPPROTO_ICMP, socket.AF_INET6: socket.IPPROTO_ICMPV6}
 
 #: Why a probe got no reply; a column of these is one byte a device, and index 0 means no reason.
 REASONS = (
@@ -124,7 +125,8 @@ def layout(family: int, ip_header: bool) -> np.dtype[Any]:
     """Where the fields of a received packet stand in its row of ROW_BYTES.
 
     Only a raw IPv4 socket delivers the IP header (ip(7), ipv6(7)); rows whose header has options are
-    brought to 20 bytes by `strip_options` first. `quoted_*` is the request inside an ICMP error.
+    brought to 20 bytes by `strip_options` and `strip_quoted_options` first. `quoted_*` is the request inside an
+    ICMP error.
     """
     start = 20 if ip_header else 0
     inner = start + ICMP_HEADER
@@ -140,7 +142,6 @@ def layout(family: int, ip_header: bool) -> np.dtype[Any]:
         fields += [
             ("ttl", "u1", 8),
             ("source", ">u4", 12),
-            ("quoted_length", "u1", inner),
             ("quoted_protocol", "u1", inner + 9),
             ("quoted_low", ">u4", inner + 16),
         ]
@@ -173,17 +174,23 @@ def quoted_end(family: int, ip_header: bool) -> int:
 
 
 def strip_options(rows: Bytes, lengths: npt.NDArray[Any]) -> None:
-    """Cut IPv4 options out of raw packets in place, of the outer header and of the quoted one."""
-    for at in (0, 28):
-        header = (rows[:, at] & 0x0F).astype(np.int64) * 4
-        if at:
-            quotes = ERROR_REASONS[socket.AF_INET][rows[:, 20], rows[:, 21]] > 0
-            header[~quotes] = 20
-        for row in np.flatnonzero(header != 20):
-            extra = int(header[row]) - 20
-            if extra < 0:
-                rows[row, 20] = 255  # a header shorter than a header: no type that anything is matched to
-                continue
-            rows[row, at + 20 : ROW_BYTES - extra] = rows[row, at + 20 + extra :].copy()
-            rows[row, at] = (int(rows[row, at]) & 0xF0) | 5
-            lengths[row] = max(0, int(lengths[row]) - extra)
+    """Cut IPv4 options out of the outer headers of raw packets, in place."""
+    _strip(rows, lengths, 0, (rows[:, 0] & 0x0F).astype(np.int64) * 4)
+
+
+def strip_quoted_options(rows: Bytes, lengths: npt.NDArray[Any]) -> None:
+    """The same for the headers that ICMP errors quote; the errors' own checksums fit no longer."""
+    header = (rows[:, 28] & 0x0F).astype(np.int64) * 4
+    header[ERROR_REASONS[socket.AF_INET][rows[:, 20], rows[:, 21]] == 0] = 20
+    _strip(rows, lengths, 28, header)
+
+
+def _strip(rows: Bytes, lengths: npt.NDArray[Any], at: int, header: npt.NDArray[np.int64]) -> None:
+    for row in np.flatnonzero(header != 20):
+        extra = int(header[row]) - 20
+        if extra < 0:
+            rows[row, 20] = 255  # a header shorter than a header: no type that anything is matched to
+            continue
+        rows[row, at + 20 : ROW_BYTES - extra] = rows[row, at + 20 + extra :].copy()
+        rows[row, at] = (int(rows[row, at]) & 0xF0) | 5
+        lengths[row] = max(0, int(lengths[row]) - extra)
