@@ -35,8 +35,10 @@ class DeviceText:
         verdicts, count = self._verdicts, len(self._labels)
         columns = verdicts.columns
         gauges = verdicts.window.gauges()
-        # Replies are read before probes, so that no scrape shows more replies than probes.
+        # Together, or a probe that ends while the page is rendered would look lost; replies first, so that no scrape
+        # shows more of them than of probes.
         replies = columns.replies[:count].copy()
+        probes = columns.probes[:count].copy()
         rtt_total = columns.rtt_total[:count].copy()
         verdict = columns.verdict[:count].copy()
         known = np.flatnonzero(verdict != UNKNOWN)
@@ -50,7 +52,7 @@ class DeviceText:
         yield self._seconds(f.LOSS, known, gauges.loss)
         yield self._block(f.FLAPPING, known, columns.flapping.astype(np.int8))
         yield self._suppressed()
-        yield self._block(f.PROBES, known, columns.probes)
+        yield self._block(f.PROBES, known, probes)
         yield self._block(f.REPLIES, known, replies)
         yield self._block(f.RTT_TOTAL, known, np.round(rtt_total, _DECIMALS))
         yield self._block(f.LATE, known, columns.late)
