@@ -35,8 +35,8 @@ class DeviceText:
         verdicts, count = self._verdicts, len(self._labels)
         columns = verdicts.columns
         gauges = verdicts.window.gauges()
-        # Together, or a probe that ends while the page is rendered would look lost; replies first, so that no scrape
-        # shows more of them than of probes.
+        # Together, or a probe that ends while the page is rendered would look lost; replies first, so that no
+        # scrape shows more of them than of probes.
         replies = columns.replies[:count].copy()
         probes = columns.probes[:count].copy()
         rtt_total = columns.rtt_total[:count].copy()
