@@ -154,6 +154,23 @@ def test_a_missing_generation_fails_under_ci(monkeypatch: pytest.MonkeyPatch, tm
         generations()
 
 
+def test_a_machine_that_cannot_get_trixie_goes_on_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a Debian archive a workstation is told so and tests with what it has; CI ends there."""
+    monkeypatch.setattr(install, "CACHE", tmp_path)
+    monkeypatch.setattr(install, "TRIXIE", Generation("trixie", tmp_path / "trixie", TRIXIE.packages))
+    monkeypatch.setattr(install, "KEYRING", tmp_path / "absent.gpg")
+    monkeypatch.delenv("CI", raising=False)
+    install.ensure()
+    assert "without the servers of Debian trixie" in capsys.readouterr().err
+    with pytest.raises(ServersError, match="promtool is missing: run"):
+        program("promtool", install.TRIXIE)
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(ServersError, match="no Debian archive"):
+        install.ensure()
+
+
 def test_ensure_changes_nothing_when_all_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine that has everything, `ensure` runs no command and leaves policy-rc.d alone."""
     monkeypatch.setattr(install, "TRIXIE", FLOOR)

@@ -91,12 +91,15 @@ def summary() -> str:
 
 
 def program(name: str, generation: Generation) -> Path:
-    """The path of a program such as `promtool` in one generation; ServersError if no package brings it."""
-    for programs in generation.packages.values():
-        for path in programs:
-            if Path(path).name == name:
-                return generation.root / path
-    raise ServersError(f"no package of the generation {generation.name!r} brings a program {name!r}")
+    """The path of a program such as `promtool` in one generation; ServersError if it is not there."""
+    found = next(
+        (path for paths in generation.packages.values() for path in paths if Path(path).name == name), None
+    )
+    if found is None:
+        raise ServersError(f"no package of the generation {generation.name!r} brings a program {name!r}")
+    if not (generation.root / found).exists():
+        raise ServersError(f"{generation.root / found} is missing: run `python -m tests.servers`")
+    return generation.root / found
 
 
 def ensure() -> None:
