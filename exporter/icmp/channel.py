@@ -21,7 +21,7 @@ from exporter.icmp.mmsg import MSG_ERRQUEUE, Receiver
 
 SO_TIMESTAMPING = 37
 _SO_RCVBUFFORCE = 33
-_SO_MEMINFO, _MEMINFO_WORDS, _MEMINFO_DROPS = 55, 9, 8
+_SO_MEMINFO, _MEMINFO_WORDS, _MEMINFO_HELD, _MEMINFO_ROOM, _MEMINFO_DROPS = 55, 9, 0, 1, 8
 _STAMPING = 0x2 | 0x8 | 0x10 | 0x80 | 0x800  # TX_SOFTWARE, RX_SOFTWARE, SOFTWARE, OPT_ID, OPT_TSONLY
 _ORIGIN_TIMESTAMPING = 4
 _ORIGIN_ICMP = 2, 3
@@ -84,18 +84,25 @@ class Channel:
             raise SocketPermissionError(str(error)) from error
         self.sock.setblocking(False)
         self.descriptor = self.sock.fileno()
+        #: Packets that were lost for want of buffer, as of the last `watch_buffer`.
+        self.overflows = 0
+        self._held = self._drops = 0
         self._keys = 0
         self._slot_of_key = np.zeros(slots, np.int64)
         self._dont_fragment = False
-        self._set_options(receive_bytes)
+        try:
+            self._set_options(receive_bytes)
+        except BaseException:
+            self.sock.close()
+            raise
 
-    def resize(self, receive_bytes: int, slots: int) -> None:
-        """Another receive buffer, and room for the stamps of as many probes as `slots`."""
-        self._set_buffer(receive_bytes)
+    def reserve(self, slots: int) -> None:
+        """Make room for the stamps of as many probes as `slots`; those of probes under way are lost."""
         self.restart_keys()
         self._slot_of_key = np.zeros(slots, np.int64)
 
-    def _set_buffer(self, receive_bytes: int) -> None:
+    def set_buffer(self, receive_bytes: int) -> None:
+        """Ask for another receive buffer; the kernel grants what it allows."""
         try:
             self.sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, receive_bytes)
         except PermissionError:  # needs CAP_NET_ADMIN; without it net.core.rmem_max is the bound
@@ -103,7 +110,7 @@ class Channel:
 
     def _set_options(self, receive_bytes: int) -> None:
         sock = self.sock
-        self._set_buffer(receive_bytes)
+        self.set_buffer(receive_bytes)
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, _STAMPING)
         if self.raw:
             self._filter_types()
@@ -163,14 +170,21 @@ class Channel:
         """Take the pending error off a datagram socket, which the next send would report as its own."""
         self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
-    def drops(self) -> int:
-        """How many packets the socket has lost for want of buffer, since it was opened.
+    def watch_buffer(self) -> None:
+        """Count what the receive buffer has lost; to be called before each time that it is emptied.
 
         SO_RXQ_OVFL tells the same, but only with a later packet: a buffer that overflowed and then fell silent
-        would go unnoticed until after its probes had timed out.
+        would go unnoticed until after its probes had timed out. The kernel counts packets with a wrong ICMPv6
+        checksum in the same place; a buffer that has not even been half full has lost nothing. While a raw
+        socket's buffer is full, newer kernels also count packets that its filter would have refused.
         """
         memory = self.sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * _MEMINFO_WORDS)
-        return int(struct.unpack_from("=I", memory, 4 * _MEMINFO_DROPS)[0])
+        words = struct.unpack_from(f"={_MEMINFO_WORDS}I", memory)
+        former, self._held = self._held, words[_MEMINFO_HELD]
+        if words[_MEMINFO_DROPS] != self._drops:
+            if max(former, self._held) > words[_MEMINFO_ROOM] // 2:
+                self.overflows += (words[_MEMINFO_DROPS] - self._drops) & 0xFFFF_FFFF
+            self._drops = words[_MEMINFO_DROPS]
 
     def read_errors(
         self, queue: ErrorQueue

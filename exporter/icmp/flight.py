@@ -23,6 +23,7 @@ _FREE, _WAITING, _ANSWERED, _ENDED, _ENDED_AND_ANSWERED = range(5)
 _TIMEOUT = REASON["timeout"]
 #: A transmit stamp further before its batch than this belongs to some other packet.
 _STAMP_SLACK = 20_000_000
+_FOREVER = 2**63 - 1
 
 
 class Outcomes(NamedTuple):
@@ -150,17 +151,29 @@ class Flight:
         too_late = open_ & ~error & (rtt > timeout)
         failed = open_ & error
         late = too_late | (first & (state == _ENDED) & ~error)
-        duplicate = ~error & ~answered & ~late
 
         self._state[slot[answered]] = _ANSWERED
         self._state[slot[failed]] = _ENDED
         self._state[slot[late]] = _ENDED_AND_ANSWERED
+        if failed.any() and not first.all():
+            late |= self._first_replies_after_errors(slot, ~first & ~error)
+        duplicate = ~error & ~answered & ~late
         replies = self._outcomes(slot[answered], rtt[answered] / 1e9, arrivals.ttl[fitting[answered]])
         lost = failed | too_late
         losses = self._outcomes(
             slot[lost], reasons=np.where(error, arrivals.reason[fitting], _TIMEOUT).astype(np.uint8)[lost]
         )
         return Matched(replies, losses, self._live(slot[late]), self._live(slot[duplicate]), foreign, invalid)
+
+    def _first_replies_after_errors(self, slot: Ints, replies: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Of `replies` behind the first packets of a batch: those that come first after an error ended the wait."""
+        positions = np.flatnonzero(replies & (self._state[slot] == _ENDED)).astype(np.int32)
+        slots = slot[positions]
+        self._order[slots[::-1]] = positions[::-1]
+        chosen = np.zeros(len(slot), np.bool_)
+        chosen[positions[self._order[slots] == positions]] = True
+        self._state[slot[chosen]] = _ENDED_AND_ANSWERED
+        return chosen
 
     def expire(self, now: int) -> tuple[Outcomes, Outcomes]:
         """Losses and voids among the probes whose deadline has passed at `now`."""
@@ -179,6 +192,11 @@ class Flight:
     def void_all(self) -> None:
         """Whatever is under way now and stays unanswered is void: its replies may have been lost on our side."""
         self._void_below = self._next
+
+    def end_all(self) -> Outcomes:
+        """Whatever is under way ends here, void: nobody will listen any more."""
+        self.void_all()
+        return self.expire(_FOREVER)[1]
 
     def remap(self, rows: Rows) -> None:
         """The inventory has changed: `rows[old]` is a device's new row, -1 where it is gone."""

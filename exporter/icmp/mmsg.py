@@ -78,6 +78,8 @@ class Receiver:
         # The kernel wrote its own lengths over these.
         self._namelen[: self._used] = self.names.shape[1]
         self._controllen[: self._used] = self.controls.shape[1]
+        # A message may come with less control data than the one before it in this place.
+        self.controls[: self._used] = 0
         self._used = 0
         count = int(_recvmmsg(descriptor, self._pointer, self.capacity, flags | socket.MSG_DONTWAIT, None))
         if count < 0:

@@ -20,6 +20,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from exporter.errors import SocketPermissionError
 from exporter.icmp.flight import Flight, Outcomes
 from exporter.icmp.packet import REASON
 from exporter.icmp.plan import PENDING, RESOLVED, UNRESOLVED, Plan
@@ -99,8 +100,10 @@ class Prober:
         self._plan = plan
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping = threading.Event()
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="prober", daemon=True)
-        self._offset = time.time_ns() - time.monotonic_ns()
+        #: CLOCK_REALTIME minus CLOCK_MONOTONIC, in ns: now, and when arrivals were last taken in.
+        self._offset = self._former_offset = time.time_ns() - time.monotonic_ns()
         self._timeout = int(timing.timeout * NANO)
         self._schedule = Schedule(plan.order, plan.phases, int(timing.interval * NANO))
         self._flight = Flight(slots_needed(plan.devices, timing))
@@ -115,11 +118,16 @@ class Prober:
     def stop(self) -> None:
         """End the loop and close the sockets; returns when it has."""
         self._stopping.set()
-        if self._thread.ident is not None:
+        if self._thread.ident is None:
+            self._end()
+        else:
             self._thread.join()
 
     def call(self, function: Callable[[], T]) -> Future[T]:
-        """Run a short function on the probe thread between two ticks, where nothing else touches the state."""
+        """Run a short function on the probe thread between two ticks, where nothing else touches the state.
+
+        Once the loop has ended nothing does any more, and the function runs at once.
+        """
         future: Future[T] = Future()
 
         def run() -> None:
@@ -129,20 +137,35 @@ class Prober:
                 future.set_exception(error)
 
         self._calls.put(run)
+        if self._ended:
+            self._run_calls()
         return future
+
+    def _run_calls(self) -> None:
+        while True:
+            try:
+                run = self._calls.get_nowait()
+            except queue.Empty:
+                return
+            run()
 
     def replace(self, plan: Plan, rows: Rows, sink: Sink, timing: Timing) -> None:
         """Go over to another inventory; `rows[old row]` is the new row, or -1. To be run by `call`.
 
-        Probes under way stay so, unless the new inventory needs more room: then they are void.
+        Probes under way stay so, unless the new inventory needs more room: then they are void. Raises
+        SocketPermissionError, OSError when there is no such room; then the former inventory stays.
         """
-        slots = slots_needed(plan.devices, timing)
-        if slots > self._flight.capacity:
-            for transport in self.transports.values():
-                transport.resize(slots >> 16, receive_bytes(plan, timing))
-            self._flight = Flight(slots)
-        else:
-            self._flight.remap(rows)
+        slots = max(self._flight.capacity, slots_needed(plan.devices, timing))
+        flight = self._flight if slots == self._flight.capacity else Flight(slots)
+        if flight is not self._flight:
+            # From here on replies may find nobody, even if the room is not to be had in the end.
+            self._flight.void_all()
+        for transport in self.transports.values():
+            transport.resize(slots >> 16, receive_bytes(plan, timing))
+        if flight is not self._flight:
+            self._void(self._flight.end_all())
+            self._flight = flight
+        self._flight.remap(rows)
         self._schedule.replace(plan.order, plan.phases, rows, int(timing.interval * NANO))
         self._timeout = int(timing.timeout * NANO)
         self._plan, self._sink = plan, sink
@@ -156,20 +179,28 @@ class Prober:
             self.failure = error
             log.critical("the probe loop has failed", exc_info=error)
         finally:
-            for transport in self.transports.values():
-                transport.close()
+            self._end()
+
+    def _end(self) -> None:
+        for transport in self.transports.values():
+            transport.close()
+        self._ended = True
+        self._run_calls()
 
     def _loop(self) -> None:
         planned = time.monotonic_ns()
         self._schedule.start(planned)
         self._drops = sum(transport.drops() for transport in self.transports.values())
-        ready = planned + self._schedule.interval + self._timeout
+        ready = planned + self._schedule.interval + self._timeout + 2 * _TAKE_IN_NS
         rotate = planned + ROTATE_SECONDS * NANO
         taken, taken_at = planned, 0
         while not self._stopping.is_set():
             start = time.monotonic_ns()
-            while not self._calls.empty():
-                self._calls.get()()
+            self._run_calls()
+            now = time.monotonic_ns()
+            if now - planned > min(self._schedule.interval, self._timeout):
+                # Held up: if the machine stood still, the replies of that time were not kept for us either.
+                self._flight.void_all()
             self._sample_clock()
             # Stamps come from the kernel, so arrivals may wait until there are enough to be worth the work.
             if self.stats.sent - taken_at >= _TAKE_IN_PACKETS or start - taken >= _TAKE_IN_NS:
@@ -201,7 +232,7 @@ class Prober:
         for transport in self.transports.values():
             try:
                 transport.rotate()
-            except OSError as error:
+            except (OSError, SocketPermissionError) as error:
                 log.warning("identifiers stay as they are: %s", error)
 
     def _take_in(self) -> None:
@@ -214,12 +245,12 @@ class Prober:
             drops += transport.drops()
             after = time.monotonic_ns()
             if len(slots):
-                self._flight.stamp(slots, stamps - self._offset, after)
+                self._flight.stamp(slots, self._monotonic(stamps, after), after)
             for arrivals in arrived:
                 stats.received += len(arrivals.reason)
                 # A packet without a stamp becomes one from before any probe was sent, which nothing accepts.
                 matched = self._flight.match(
-                    arrivals, transport.block_of, arrivals.stamp - self._offset, after, self._timeout
+                    arrivals, transport.block_of, self._monotonic(arrivals.stamp, after), after, self._timeout
                 )
                 stats.foreign += matched.foreign
                 stats.invalid += matched.invalid
@@ -236,7 +267,15 @@ class Prober:
             stats.drops += drops - self._drops
             self._drops = drops
             self._flight.void_all()
+        self._former_offset = self._offset
         self._expire(now)
+
+    def _monotonic(self, stamps: Ints, now: int) -> Ints:
+        """Stamps of the kernel as CLOCK_MONOTONIC; some may be older than the last step of the wall clock."""
+        if self._offset == self._former_offset:
+            return stamps - self._offset
+        latest = stamps - min(self._offset, self._former_offset)
+        return np.where(latest <= now, latest, stamps - max(self._offset, self._former_offset))
 
     def _expire(self, now: int) -> None:
         losses, voids = self._flight.expire(now)
@@ -277,7 +316,8 @@ class Prober:
             nameless = state == UNRESOLVED
             self._refuse(rows[nameless], cycles[nameless], REASON["dns"])
             waiting = state == PENDING
-            self._sink.voids(_outcomes(rows[waiting], cycles[waiting], 0))
+            if waiting.any():
+                self._sink.voids(_outcomes(rows[waiting], cycles[waiting], 0))
             rows, cycles = rows[state == RESOLVED], cycles[state == RESOLVED]
         if len(self._plan.profiles) == 1:
             self._send_profile(0, rows, cycles)

@@ -67,13 +67,27 @@ class Resolver:
             except queue.Empty:
                 return
             try:
-                address = str(socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)[0][4][0])
-            except (OSError, UnicodeError) as error:
-                if host not in self.failed:
-                    log.warning("%s does not resolve: %s", host, error)
-                self.failed.add(host)
+                address = _lookup(host, self.known.get(host, ""))
+            except (OSError, ValueError) as error:  # ValueError: a name that the idna codec refuses
+                if host in self._hosts:
+                    if host not in self.failed:
+                        log.warning("%s does not resolve: %s", host, error)
+                    self.failed.add(host)
                 self._found(host, None)
                 continue
             self.failed.discard(host)
             self.known[host] = address
             self._found(host, address)
+
+
+def _lookup(host: str, former: str) -> str:
+    """The host's first address, or the former one while it is among them. Raises OSError, ValueError.
+
+    An address with a zone (RFC 4007) means something on one link only; such are not probed.
+    """
+    answers = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    addresses = [str(answer[4][0]) for answer in answers]
+    addresses = [address for address in addresses if "%" not in address]
+    if not addresses:
+        raise OSError("it has nothing but link-local addresses")
+    return former if former in addresses else addresses[0]

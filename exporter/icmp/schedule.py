@@ -33,15 +33,17 @@ class Schedule:
     """Walks round `order`, rows sorted by `phases` (0..1 of the interval)."""
 
     def __init__(self, order: Rows, phases: npt.NDArray[np.float64], interval: int) -> None:
-        self._order, self._phases = order, phases
         self.interval = interval
         self.cycle = 0
         self._pointer = 0
         self._epoch = time.monotonic_ns()
         self._carried: tuple[Rows, Ints] = (NO_ROWS, NO_CYCLES)
-        self._set_tick()
+        self._set_rows(order, phases)
 
-    def _set_tick(self) -> None:
+    def _set_rows(self, order: Rows, phases: npt.NDArray[np.float64]) -> None:
+        self._order, self._phases = order, phases
+        self._phase_of_row = np.zeros(len(order))
+        self._phase_of_row[order] = phases
         # Some 100 probes a tick: fewer cost more CPU each, more are a burst that a small router may not take.
         self.tick = min(50_000_000, max(5_000_000, 100 * self.interval // len(self._order)))
         # What a hold-up has left behind goes out at a few times the usual pace.
@@ -51,18 +53,22 @@ class Schedule:
         self._epoch = now - self.cycle * self.interval
 
     def replace(self, order: Rows, phases: npt.NDArray[np.float64], rows: Rows, interval: int) -> None:
-        """Another set of rows; `rows[old]` is the new number of a row, -1 where it is gone."""
+        """Another set of rows; `rows[old]` is the new number of a row, -1 where it is gone.
+
+        Another interval begins a new cycle: what the former one still owed is not sent.
+        """
         reached = self._phases[self._pointer - 1] if self._pointer else -1.0
         carried, cycles = self._carried
         live = rows[carried] >= 0
         self._carried = rows[carried][live], cycles[live]
-        self._order, self._phases = order, phases
         self._pointer = int(np.searchsorted(phases, reached, side="right"))
         if interval != self.interval:
             self.interval = interval
+            self.cycle += 1
             self._pointer = 0
+            self._carried = (NO_ROWS, NO_CYCLES)
             self.start(time.monotonic_ns())
-        self._set_tick()
+        self._set_rows(order, phases)
 
     def carry(self, rows: Rows, cycles: Ints) -> None:
         """Rows that could not be sent stay due, and come first the next time."""
@@ -73,12 +79,12 @@ class Schedule:
         cycle, into = divmod(now - self._epoch, self.interval)
         end = int(np.searchsorted(self._phases, into / self.interval, side="right"))
         behind = self._behind(now)
-        if behind > self.interval:
+        if behind > self.interval or cycle > self.cycle + 1:
             skipped = cycle - self.cycle
             void = skipped * len(self._order) + end - self._pointer + len(self._carried[0])
             self._carried = (NO_ROWS, NO_CYCLES)
             self.cycle, self._pointer = cycle, end
-            return Due(NO_ROWS, NO_CYCLES, behind, True, skipped, void)
+            return Due(NO_ROWS, NO_CYCLES, behind, skipped > 0, skipped, void)
         rows = self._order[self._pointer : end]
         cycles = np.full(len(rows), cycle)
         new_cycle = cycle > self.cycle
@@ -95,11 +101,12 @@ class Schedule:
 
     def _behind(self, now: int) -> int:
         """How long ago the next row in the schedule was due, 0 where it lies ahead."""
-        if len(self._carried[0]):
-            cycle = int(self._carried[1][0])
-            phase = float(self._phases[np.flatnonzero(self._order == self._carried[0][0])[0]])
+        carried, cycles = self._carried
+        if len(carried):
+            # Those of one profile stand behind those of another: the first is not always the oldest.
+            next_due = float((cycles + self._phase_of_row[carried]).min())
         elif self._pointer < len(self._phases):
-            cycle, phase = self.cycle, float(self._phases[self._pointer])
+            next_due = self.cycle + float(self._phases[self._pointer])
         else:
-            cycle, phase = self.cycle + 1, float(self._phases[0])
-        return max(0, now - self._epoch - int((cycle + phase) * self.interval))
+            next_due = self.cycle + 1 + float(self._phases[0])
+        return max(0, now - self._epoch - int(next_due * self.interval))

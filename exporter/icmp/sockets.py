@@ -37,7 +37,7 @@ def open_transports(blocks: int, receive_bytes: int) -> dict[int, Transport]:
 
 def _open(family: int, blocks: int, receive_bytes: int) -> Transport:
     if not mmsg.AVAILABLE:
-        return IcmplibTransport(family, blocks)
+        return IcmplibTransport(family, blocks, receive_bytes)
     try:
         return KernelTransport(family, True, blocks, receive_bytes)
     except SocketPermissionError:

@@ -7,6 +7,7 @@ one of the transport's identifiers. So any number of probes can be under way, an
 from __future__ import annotations
 
 import ctypes
+import errno
 import secrets
 import socket
 import struct
@@ -27,6 +28,8 @@ BATCH = 1024
 NO_BLOCK = 255
 _MAX_PAYLOAD = 65_507
 _STANDARD_PAYLOAD = 56
+#: A datagram socket reports ICMP errors of earlier requests in place of a send or a read; so often at most.
+_PENDING_ERRORS = 100
 _IP_TOS, _IP_PKTINFO, _IPV6_TCLASS, _IPV6_PKTINFO = 1, 8, 67, 50
 
 
@@ -90,12 +93,10 @@ class KernelTransport:
         self.family = family
         self.kind = "raw" if raw else "dgram"
         self.block_of = np.full(65_536, NO_BLOCK, np.uint8)
-        self._blocks = blocks
         self._receive_bytes = receive_bytes
         self._raw = raw
         self._parser = Parser(family, raw)
-        self._current: npt.NDArray[np.uint16] = np.zeros(blocks, np.uint16)
-        self._former: npt.NDArray[np.uint16] = np.zeros(0, np.uint16)
+        self._current: npt.NDArray[np.uint16] = np.zeros(0, np.uint16)
         self._channels: list[Channel] = []
         self._former_channels: list[Channel] = []
         self._closed_drops = 0
@@ -110,55 +111,77 @@ class KernelTransport:
         self._receiver = Receiver(BATCH, packet.ROW_BYTES, self._name_bytes, RECEIVE_CONTROL.itemsize)
         self._received_controls = self._receiver.controls.view(RECEIVE_CONTROL)[:, 0]
         self._errors = ErrorQueue(BATCH)
-        self.rotate()
+        if raw:
+            self._channels = [self._open(blocks)]
+        try:
+            self._renew(blocks)
+        except BaseException:
+            self.close()
+            raise
 
     def idents(self, blocks: Ints) -> npt.NDArray[np.uint16]:
         return self._current[blocks]
 
     def rotate(self) -> None:
-        """Take new identifiers. Raises SocketPermissionError, OSError."""
-        if self._raw:
-            if not self._channels:
-                self._channels = [self._open()]
-            self._former = self._current if self._former_live() else self._former
-            taken = set(self._former.tolist())
-            size = 1 << (self._blocks - 1).bit_length()
-            base = secrets.randbelow(65_536 // size) * size
-            while taken & set(range(base, base + size)):
-                base = secrets.randbelow(65_536 // size) * size
-            self._current = np.arange(base, base + self._blocks, dtype=np.uint16)
-            bases = [base] if not len(self._former) else [base, int(self._former[0])]
-            bpf.attach(self._channels[0].sock, bpf.program(self.family, bases, size))
-        else:
-            fresh = [self._open() for _ in range(self._blocks)]
-            for channel in self._former_channels:
-                self._closed_drops += channel.drops()
-                channel.close()
-            self._former, self._former_channels = self._current[: len(self._channels)], self._channels
-            self._channels = fresh
-            self._current = np.array([channel.ident for channel in fresh], np.uint16)
-        self.block_of[:] = NO_BLOCK
-        self.block_of[self._former] = np.arange(len(self._former))
-        self.block_of[self._current] = np.arange(self._blocks)
+        """Take new identifiers. Raises SocketPermissionError, OSError; then the former ones stay."""
+        self._renew(len(self._current))
 
     def resize(self, blocks: int, receive_bytes: int) -> None:
-        """Make room for more probes, or less. Nobody may be waiting for the former ones. Raises OSError."""
-        self._blocks, self._receive_bytes = blocks, receive_bytes
-        for channel in self._channels if self._raw else ():
-            channel.resize(receive_bytes, blocks * 65_536)
+        """Make room for more probes, and ask for a receive buffer.
+
+        Where `blocks` is another number than before, replies to probes under way find nobody. Raises
+        SocketPermissionError, OSError; then all stays.
+        """
+        self._receive_bytes = receive_bytes
+        if blocks != len(self._current):
+            self._renew(blocks)
+        for channel in self._channels:
+            channel.set_buffer(receive_bytes)
+
+    def _renew(self, blocks: int) -> None:
+        """New identifiers; the former ones are listened to as long as they mean the same slots."""
+        former = self._current if blocks == len(self._current) else self._current[:0]
+        if self._raw:
+            size = 1 << (blocks - 1).bit_length()
+            bases = [secrets.randbelow(65_536 // size) * size, *former[:1].tolist()]
+            while bases[0] in bases[1:]:
+                bases[0] = secrets.randbelow(65_536 // size) * size
+            bpf.attach(self._channels[0].sock, bpf.program(self.family, bases, size))
+            self._current = np.arange(bases[0], bases[0] + blocks, dtype=np.uint16)
+            if not len(former):
+                self._channels[0].reserve(blocks * 65_536)
+        else:
+            fresh = self._open_all(blocks)
+            for channel in self._former_channels:
+                channel.watch_buffer()
+                self._closed_drops += channel.overflows
+                channel.close()
+            self._former_channels, self._channels = self._channels, fresh
+            self._current = np.array([channel.ident for channel in fresh], np.uint16)
         self.block_of[:] = NO_BLOCK
-        self._former = np.zeros(0, np.uint16)
-        self.rotate()
+        self.block_of[former] = np.arange(len(former))
+        self.block_of[self._current] = np.arange(blocks)
 
-    def _former_live(self) -> bool:
-        return bool((self.block_of != NO_BLOCK).any())
+    def _open_all(self, blocks: int) -> list[Channel]:
+        channels: list[Channel] = []
+        try:
+            for _ in range(blocks):
+                channels.append(self._open(blocks))
+        except BaseException:
+            for channel in channels:
+                channel.close()
+            raise
+        return channels
 
-    def _open(self) -> Channel:
-        return Channel(self.family, self._raw, self._receive_bytes, self._blocks * 65_536)
+    def _open(self, blocks: int) -> Channel:
+        return Channel(self.family, self._raw, self._receive_bytes, blocks * 65_536)
 
     def send(self, batch: Batch) -> Sent:
         """Send up to BATCH requests; see Sent."""
         count = min(len(batch.slots), BATCH)
+        if batch.profile.source and not self._raw and self.family == socket.AF_INET6:
+            # Linux takes the source address of such a packet and then uses its own choice: another path, perhaps.
+            return Sent(count, [(position, errno.EOPNOTSUPP) for position in range(count)], 0)
         slots = batch.slots[:count]
         blocks = slots >> 16
         self._requests.fill(self._current[blocks], slots & 0xFFFF, batch.cookies[:count])
@@ -192,61 +215,72 @@ class KernelTransport:
         refused: list[tuple[int, int]],
     ) -> tuple[int, int]:
         channel.set_dont_fragment(profile.dont_fragment)
-        failed, retried = 0, -1
+        tries = 0
         while first < end:
             try:
                 count = self._sender.send(channel.descriptor, first, end)
             except OSError as error:
+                queued = len(self._queued)
+                self._restart_keys(channel)
                 code = error.errno or 0
-                if not self._raw and retried != first and code not in BUSY:
-                    # A datagram socket reports an ICMP error of an earlier request on the next send.
-                    retried = first
-                    continue
-                failed = code
                 if code in BUSY:
-                    break
+                    return first, code
+                # Another ICMP error in the queue, or one that was read before, may be what this speaks of.
+                if not self._raw and (not tries or len(self._queued) > queued) and tries < _PENDING_ERRORS:
+                    tries += 1
+                    continue
                 refused.append((first, code))
-                self._collect(channel)
-                channel.restart_keys()
-                first += 1
-                continue
-            channel.sent(slots[first : first + count])
+                count = 1
+            else:
+                channel.sent(slots[first : first + count])
+                if first + count < end:
+                    # Something was refused behind those; sendmmsg keeps the reason to itself, the next call tells.
+                    self._restart_keys(channel)
             first += count
-        if failed in BUSY:
-            self._collect(channel)
-            channel.restart_keys()
-            return first, failed
+            tries = 0
         return first, 0
 
+    def _restart_keys(self, channel: Channel) -> None:
+        """Whether a refused request has used up a stamp's key differs between kernels: count from 0 again."""
+        self._collect(channel)
+        channel.restart_keys()
+
     def receive(self) -> list[Arrivals]:
-        """Everything that has arrived, the ICMP errors of datagram sockets apart: `transmit_stamps` finds those."""
-        arrivals = []
+        """Everything that has arrived."""
+        arrivals: list[Arrivals] = []
         for channel in (*self._former_channels, *self._channels):
-            count = BATCH
-            while count == BATCH:
-                try:
-                    count = self._receiver.receive(channel.descriptor)
-                except OSError:
-                    continue  # the pending error of a datagram socket; it is on the error queue too
-                if count:
-                    receiver = self._receiver
-                    arrivals.append(
-                        self._parser.parse(
-                            receiver.rows[:count],
-                            receiver.lengths[:count],
-                            receiver.names[:count],
-                            self._received_controls[:count],
-                        )
-                    )
+            channel.watch_buffer()
+            self._read(channel, arrivals)
+            self._collect(channel)
         if self._queued:
             arrivals.append(self._parser.parse_queued(self._queued))
             self._queued = []
         return arrivals
 
+    def _read(self, channel: Channel, arrivals: list[Arrivals]) -> None:
+        receiver = self._receiver
+        count, failures = BATCH, 0
+        while count == BATCH:
+            try:
+                count = receiver.receive(channel.descriptor)
+            except OSError:
+                # The pending error of a datagram socket, which is on its error queue too; any other one stays.
+                failures += 1
+                if self._raw or failures > _PENDING_ERRORS:
+                    raise
+                continue
+            if count:
+                arrivals.append(
+                    self._parser.parse(
+                        receiver.rows[:count],
+                        receiver.lengths[:count],
+                        receiver.names[:count],
+                        self._received_controls[:count],
+                    )
+                )
+
     def transmit_stamps(self) -> tuple[Ints, Ints]:
-        """Slots and CLOCK_REALTIME ns of what the kernel has sent since the last call."""
-        for channel in (*self._former_channels, *self._channels):
-            self._collect(channel)
+        """Slots and CLOCK_REALTIME ns of what the kernel has sent; `receive` collects them, this hands them out."""
         slots, stamps = self._slots, self._stamps
         self._slots, self._stamps = [], []
         if not slots:
@@ -261,8 +295,8 @@ class KernelTransport:
         self._queued += errors
 
     def drops(self) -> int:
-        """Packets that the receive buffers could not hold, ever."""
-        live = sum(channel.drops() for channel in (*self._former_channels, *self._channels))
+        """Packets that the receive buffers could not hold, ever; as of the last `receive`."""
+        live = sum(channel.overflows for channel in (*self._former_channels, *self._channels))
         return self._closed_drops + live
 
     def close(self) -> None:
