@@ -41,9 +41,10 @@ class Server(uvicorn.Server):
 
 def listen(address: str) -> socket.socket:
     """A listening socket for `host:port`, `[v6]:port` or `:port` (every address). Raises ListenError."""
-    host, _, port_text = address.rpartition(":")
+    host, colon, port_text = address.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
-    if not port_text.isdecimal() or int(port_text) > 65_535 or (":" in host and not bracketed):
+    is_port = bool(colon) and port_text.isdecimal() and int(port_text) <= 65_535
+    if not is_port or (":" in host and not bracketed):
         raise ListenError(f"--web.listen-address: found {address!r}, expected host:port, [IPv6]:port or :port")
     port = int(port_text)
     try:
