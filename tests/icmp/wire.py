@@ -6,9 +6,11 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+import pytest
 
 from exporter.icmp.arrivals import Arrivals
 from exporter.icmp.packet import REASONS
@@ -17,12 +19,28 @@ from exporter.icmp.transport import Batch, KernelTransport, Sent, Transport
 from exporter.inventory.device import Device, ProbeOptions
 from tests.simnet import Simnet
 
+KINDS = pytest.mark.parametrize(
+    ("family", "raw"),
+    [(socket.AF_INET, True), (socket.AF_INET, False), (socket.AF_INET6, True), (socket.AF_INET6, False)],
+    ids=["raw-v4", "dgram-v4", "raw-v6", "dgram-v6"],
+)
+EVERYWHERE = ("10.0.0.0/8", "fd00::/8")
 #: Addresses inside that refuse a packet, and how; an xfrm policy stands in for a packet filter of this machine.
-REFUSALS = {
-    4: {"10.66.0.1": "EPERM", "10.67.0.1": "EACCES", "10.68.0.1": "EHOSTUNREACH", "192.0.2.1": "ENETUNREACH"},
-    6: {"fd66::1": "EPERM", "fd67::1": "EACCES", "fd68::1": "EHOSTUNREACH", "2001:db8::1": "ENETUNREACH"},
+REFUSALS: dict[int, dict[str, str]] = {
+    socket.AF_INET: {
+        "10.66.0.1": "EPERM",
+        "10.67.0.1": "EACCES",
+        "10.68.0.1": "EHOSTUNREACH",
+        "192.0.2.1": "ENETUNREACH",
+    },
+    socket.AF_INET6: {
+        "fd66::1": "EPERM",
+        "fd67::1": "EACCES",
+        "fd68::1": "EHOSTUNREACH",
+        "2001:db8::1": "ENETUNREACH",
+    },
 }
-SOURCES = {4: "10.255.255.253", 6: "fd00:ffff::fd"}
+SOURCES: dict[int, str] = {socket.AF_INET: "10.255.255.253", socket.AF_INET6: "fd00:ffff::fd"}
 
 
 def furnish(net: Simnet) -> Simnet:
@@ -85,6 +103,15 @@ class Wire:
 
     def __exit__(self, *_: object) -> None:
         self.transport.close()
+
+    def ident(self, block: int = 0) -> int:
+        """The identifier that a block of slots travels under now."""
+        return int(self.transport.idents(np.array([block]))[0])
+
+    @property
+    def kernel(self) -> KernelTransport:
+        assert isinstance(self.transport, KernelTransport)
+        return self.transport
 
     def send(self, addresses: Sequence[str], first_slot: int = 0, **options: Any) -> Sent:
         """One request to each address, on slots from `first_slot` on."""
@@ -149,3 +176,8 @@ def addresses(family: int, count: int, subnet: int = 1) -> list[str]:
     if family == socket.AF_INET:
         return [f"10.{subnet}.{i >> 8}.{i & 255}" for i in range(count)]
     return [f"fd00:{subnet}::{i:x}" for i in range(1, count + 1)]
+
+
+def descriptors() -> int:
+    """How many this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
