@@ -8,10 +8,7 @@ import pytest
 
 from exporter.inventory.device import Site
 from tests.state.driver import Driver, device
-from tests.web.site import Backend, Web
-
-#: A name that would be markup if a page forgot to escape it.
-NASTY = "<script>alert(\"x\")</script> & 'co'"
+from tests.web.site import NASTY, Backend, Web
 
 
 @pytest.fixture

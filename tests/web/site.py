@@ -16,6 +16,9 @@ from exporter.web.app import create_app
 from exporter.web.server import Server, listen
 from tests.state.driver import Driver
 
+#: A name that would be markup if a page forgot to escape it.
+NASTY = "<script>alert(\"x\")</script> & 'co'"
+
 
 class Backend:
     """What the web side needs of a service; each answer is the test's to set."""

@@ -14,8 +14,7 @@ from starlette.routing import Route
 from exporter.errors import ConfigError, Problem
 from exporter.web.app import create_app
 from tests.state.driver import Driver, device
-from tests.web.conftest import NASTY
-from tests.web.site import Backend, Web
+from tests.web.site import NASTY, Backend, Web
 
 DOCS = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
 
