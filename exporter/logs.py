@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import logging
 import logging.handlers
+import os
 import queue
-import sys
 import threading
 from datetime import UTC, datetime
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("logfmt", "json")
 
+_STDERR = 2
 #: Lines that may wait for a terminal or pipe that does not take them; those that come then are lost.
 _WAITING = 10_000
 #: At the end, it is waited for no longer than this.
@@ -44,12 +46,12 @@ def _quoted(value: str) -> str:
 
 
 class _Writer(logging.handlers.QueueHandler):
-    """Hands each record to a thread that writes it."""
+    """Hands each record to a thread that writes it to standard error."""
 
-    def __init__(self, handler: logging.Handler) -> None:
+    def __init__(self, formatter: logging.Formatter) -> None:
         self._waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(_WAITING)
         super().__init__(self._waiting)
-        self._handler = handler
+        self._lines = formatter
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 
@@ -74,14 +76,24 @@ class _Writer(logging.handlers.QueueHandler):
 
     def _write(self) -> None:
         while (record := self._waiting.get()) is not None:
-            self._handler.handle(record)
+            try:
+                line = self._lines.format(record)
+            except Exception:  # arguments that do not fit their message
+                record.args = None
+                line = self._lines.format(record)
+            # Not through sys.stderr: its lock, held by a write that hangs, would hang the end as well.
+            with contextlib.suppress(OSError):
+                _write_all(line.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def _write_all(text: bytes) -> None:
+    while text:
+        text = text[os.write(_STDERR, text) :]
 
 
 def set_up(level: str, kind: str) -> None:
     """Send what this program logs to standard error, and of libraries what is a warning or worse."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(kind))
-    writer = _Writer(handler)
+    writer = _Writer(_Formatter(kind))
     root = logging.getLogger()
     root.addHandler(writer)
     root.setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
