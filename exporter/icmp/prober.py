@@ -243,6 +243,8 @@ class Prober:
             arrived = transport.receive()
             slots, stamps = transport.transmit_stamps()
             drops += transport.drops()
+            # Again, so that no stamp is younger than what is known of the clock.
+            self._sample_clock()
             after = time.monotonic_ns()
             if len(slots):
                 self._flight.stamp(slots, self._monotonic(stamps, after), after)
