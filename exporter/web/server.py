@@ -51,11 +51,18 @@ def listen(address: str) -> socket.socket:
     try:
         if host:
             family = socket.AF_INET6 if bracketed else socket.AF_INET
-            return socket.create_server((host.strip("[]"), port), family=family, backlog=1024)
-        if socket.has_dualstack_ipv6():
-            return socket.create_server(("::", port), family=socket.AF_INET6, backlog=1024, dualstack_ipv6=True)
-        return socket.create_server(("0.0.0.0", port), backlog=1024)
+            listening = socket.create_server((host.strip("[]"), port), family=family, backlog=1024)
+        elif socket.has_dualstack_ipv6():
+            listening = socket.create_server(
+                ("::", port), family=socket.AF_INET6, backlog=1024, dualstack_ipv6=True
+            )
+        else:
+            listening = socket.create_server(("0.0.0.0", port), backlog=1024)
     except OSError as error:
         # To the errors of bind(2), create_server adds the address once more.
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise ListenError(f"cannot listen on {address}: {reason}") from error
+    # Connections inherit it. asyncio does this only for sockets whose protocol is named, which these do not: a body
+    # behind its headers would then wait 40 ms for the client's delayed acknowledgement.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
