@@ -19,10 +19,9 @@ from exporter.icmp.packet import REASONS
 from exporter.inventory.device import Device
 from exporter.state.columns import BUCKETS
 from tests.exposition.pages import NASTY, Block, page, read, rich
-from tests.servers import Generation, ensure, generations, program
+from tests.servers import Generation, generations, program
 from tests.state.driver import Driver, device
 
-ensure()
 FOREIGN = ("process_", "python_")
 
 
