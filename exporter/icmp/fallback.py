@@ -1,8 +1,9 @@
 """ICMP through icmplib, for machines without sendmmsg and recvmmsg (macOS): system calls for each packet.
 
 icmplib opens the socket and sends. It hands out no payload of what it receives, so packets are read off its socket
-here, with their receive stamps (SO_TIMESTAMP), and parsed like any others. There are no transmit stamps and no
-counts of dropped packets, and what asks for don't-fragment or for a source address is refused.
+here, with their receive stamps (SO_TIMESTAMP), and parsed like any others. Transmit stamps are icmplib's, from just
+before each send. There are no counts of dropped packets, and what asks for don't-fragment or for a source address
+is refused.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class IcmplibTransport:
         self.block_of = np.full(65_536, NO_BLOCK, np.uint8)
         self._blocks = blocks
         self._current = np.zeros(0, np.uint16)
+        self._sent: list[tuple[int, int]] = []
         # Raw sockets of Linux deliver the IPv4 header, and datagram sockets of macOS do too.
         self._parser = Parser(family, True)
         self._type_at = 20 if family == socket.AF_INET else 0
@@ -105,6 +107,8 @@ class IcmplibTransport:
                 if code in BUSY:
                     return Sent(position, refused, code)
                 refused.append((position, code))
+            else:
+                self._sent.append((slot, int(request.time * 1e9)))
         return Sent(len(slots), refused, 0)
 
     def receive(self) -> list[Arrivals]:
@@ -146,7 +150,9 @@ class IcmplibTransport:
         return packets
 
     def transmit_stamps(self) -> tuple[Ints, Ints]:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        sent = np.array(self._sent, np.int64).reshape(-1, 2)
+        self._sent = []
+        return sent[:, 0], sent[:, 1]
 
     def drops(self) -> int:
         return 0

@@ -22,6 +22,13 @@ from tests.simnet import Simnet
 
 TIMING = Timing(0.1, 0.25)
 
+#: Makes a transport: family, whether raw, blocks, bytes of receive buffer.
+Make = Callable[[int, bool, int, int], Transport]
+
+
+def kernel(family: int, raw: bool, blocks: int, receive_bytes: int) -> Transport:
+    return KernelTransport(family, raw, blocks, receive_bytes)
+
 
 class Books:
     """Every outcome by the name of its device; the loop's own reference is `loopback`."""
@@ -87,8 +94,9 @@ class Books:
         return Counter(end for (device, _), ends in self.ends.items() if device == name for end in ends)
 
     def open(self) -> int:
-        """Probes that were announced and have not ended."""
-        return len(self.announced) - sum(key in self.announced for key in self.ends)
+        """Probes that were announced and have not ended, of devices that are still here."""
+        here = set(self.names)
+        return sum(key[0] in here and key not in self.ends for key in self.announced)
 
 
 class Running:
@@ -151,7 +159,7 @@ def running(
     raw: bool = True,
     timing: Timing = TIMING,
     space: int = 0,
-    wrap: Callable[[Transport], Transport] = lambda transport: transport,
+    make: Make = kernel,
 ) -> Iterator[Running]:
     """Probe these devices inside, from the start of the block to its end; `space` is the receive buffer's size."""
     plan = Plan(devices, {})
@@ -161,7 +169,7 @@ def running(
         blocks = slots_needed(plan.devices, timing) >> 16
         buffer = space or receive_bytes(plan, timing)
         families = (int(socket.AF_INET), int(socket.AF_INET6))
-        transports = {family: wrap(KernelTransport(family, raw, blocks, buffer)) for family in families}
+        transports = {family: make(family, raw, blocks, buffer) for family in families}
         prober = Prober(transports, timing, plan, books)
         prober.start()
         return prober

@@ -6,6 +6,7 @@ import logging
 import socket
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -174,8 +175,8 @@ def test_a_stepped_wall_clock(net: Simnet, monkeypatch: pytest.MonkeyPatch, step
     devices += [device(f"far-{n}", f"10.2.0.{n}") for n in range(50)]
     kernels: list[SteppedKernel] = []
 
-    def wrap(real: Transport) -> Transport:
-        kernels.append(SteppedKernel(real))
+    def make(*arguments: Any) -> Transport:
+        kernels.append(SteppedKernel(KernelTransport(*arguments)))
         wrapped: Transport = kernels[-1]  # type: ignore[assignment]  # the rest is the real one's
         return wrapped
 
@@ -187,7 +188,7 @@ def test_a_stepped_wall_clock(net: Simnet, monkeypatch: pytest.MonkeyPatch, step
         time_ns=time_ns, monotonic=time.monotonic, monotonic_ns=time.monotonic_ns, sleep=time.sleep
     )
     monkeypatch.setattr(module, "time", clock)
-    with running(net, devices, wrap=wrap) as run:
+    with running(net, devices, make=make) as run:
         run.cycles(5)
         at = time.time_ns() + 10_000_000
         for kernel in kernels:
