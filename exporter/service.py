@@ -302,5 +302,7 @@ class Service:
     @staticmethod
     def _settle() -> None:
         """Take what will live for long out of the garbage collector's rounds: they would hold the loop up."""
+        # What was frozen before and is garbage now would never be found again.
+        gc.unfreeze()
         gc.collect()
         gc.freeze()
