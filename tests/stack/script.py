@@ -149,6 +149,13 @@ class Expected:
             possible += outage.end + EARLIEST_UP < at.end
         return sure, possible
 
+    def last_change(self, device: str) -> Moment:
+        """When the verdict of a fallen device has changed for the last time, once the script is over."""
+        last = self._visible[device][-1]
+        if last.end < math.inf:
+            return Moment(last.end + EARLIEST_UP, last.end + LATEST_UP + SCHEDULING)
+        return Moment(last.start + EARLIEST_DOWN, last.start + PROMISED_DOWN + SCHEDULING)
+
     def flapping(self, device: Branch, at: Moment) -> bool | None:
         """Whether the device flaps, for a script that is no longer than the flap window."""
         sure, possible = self.changes(device.name, at)

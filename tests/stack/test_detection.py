@@ -5,9 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import statistics
 import time
 from bisect import bisect
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+import pytest
 
 from bench.exporter import SIMNET_PORT
 from tests.simnet import Simnet
@@ -82,19 +86,35 @@ def watch(net: Simnet, cuts: list[Cut]) -> float:
     return overslept
 
 
-def test_an_outage_shows_in_time(simnet: Simnet) -> None:
-    """Down is shown within 4.5 s of the cut and right after the third timeout; up, right after the second reply."""
+@pytest.fixture(scope="module")
+def net(module_simnet: Simnet) -> Iterator[Simnet]:
+    """The branches' network, and an exporter on its shipped settings inside."""
     devices = branches()
-    build(simnet, devices)
-    generator = random.Random(0)
-    with exporter(simnet, devices):
-        start = time.monotonic()
-        chosen = generator.sample([device for device in devices if not device.loss], CUTS)
-        cuts = [Cut(device, start + number * 0.7 + generator.random()) for number, device in enumerate(chosen)]
-        overslept = watch(simnet, cuts)
-        truths = simnet.truths([cut.device.address for cut in cuts])
-        events = {(event.target, event.event): event.monotonic for event in simnet.events() if event.event != "set"}
-    assert simnet.overruns() == 0
+    build(module_simnet, devices)
+    with exporter(module_simnet, devices):
+        yield module_simnet
+
+
+def test_a_kept_connection_is_answered_at_once(net: Simnet) -> None:
+    """No answer waits for the delayed acknowledgement (40 ms, tcp(7)) of the one before it."""
+    api, taken = Api(net), []
+    for _ in range(50):
+        asked = time.monotonic()
+        api.state("branch-00-rt1")
+        taken.append(time.monotonic() - asked)
+    api.close()
+    assert statistics.median(taken) < 0.03, taken
+
+
+def test_an_outage_shows_in_time(net: Simnet) -> None:
+    """Down is shown within 4.5 s of the cut and right after the third timeout; up, right after the second reply."""
+    generator, start = random.Random(0), time.monotonic()
+    chosen = generator.sample([device for device in branches() if not device.loss], CUTS)
+    cuts = [Cut(device, start + number * 0.7 + generator.random()) for number, device in enumerate(chosen)]
+    overslept = watch(net, cuts)
+    truths = net.truths([cut.device.address for cut in cuts])
+    events = {(event.target, event.event): event.monotonic for event in net.events() if event.event != "set"}
+    assert net.overruns() == 0
     told = []
     for cut in cuts:
         address = cut.device.address

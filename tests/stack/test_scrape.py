@@ -24,8 +24,10 @@ from tests.stack.recorded import GLITCH, REROUTED, SECONDS, Run, record
 SCRAPE_INTERVAL, TIMEOUT = 5.0, 1.0
 #: How late the loop may learn of a reply or of a timeout, on a busy machine.
 LATENESS = 0.5
-#: What the machine adds to a round trip, in seconds: the median over devices, and the most for one device's mean.
-TYPICAL_RTT_ERROR, WORST_RTT_ERROR = 0.0005, 0.02
+#: What the machine adds to a round trip, in seconds: for the quarter of the devices whose requests the network
+#: reads soonest, for half of them, and for all. The network's clock starts when it reads a request, one at a time,
+#: while the exporter sends a few dozen at once: the median is mostly that queue, and measures 0.37 ms.
+RTT_ERRORS = (0.0005, 0.001, 0.02)
 #: Two readings of a clock that is being slewed.
 CLOCK_ERROR = 0.0002
 
@@ -113,6 +115,12 @@ def test_changes_are_counted(run: Run, name: str) -> None:
             if not sure <= changes <= possible:
                 wrong.append(f"{changes:g} changes: {run.story(device, at)}")
     assert not wrong, wrong
+    for device, points in view.by_device("ward_device_last_change_timestamp_seconds").items():
+        if device in run.expected.fallen:
+            last, when = max(points.items())[1], run.expected.last_change(device)
+            assert when.start <= last <= when.end, run.story(device, last)
+        else:
+            assert len(set(points.values())) == 1, device
     assert GLITCH.device not in run.expected.fallen
     lost = view.by_device("ward_device_packet_loss_ratio")[GLITCH.device]
     assert max(lost.values()) > 0, "the short outage has swallowed no probe"
@@ -213,7 +221,8 @@ def test_probes_are_counted_exactly(run: Run, name: str) -> None:
     )
     if any(void.values()):
         print(f"{name}: {max(void.values()):g} probes void: the machine held the loop up")
-    assert set(view.one("ward_probe_receive_buffer_drops_total").values()) == {0}
+    for metric in ("receive_buffer_drops", "foreign_replies", "invalid_replies"):
+        assert set(view.one(f"ward_probe_{metric}_total").values()) == {0}, metric
     assert not any(series.points[-1][1] for series in view.raw("ward_probe_send_errors_total"))
 
 
@@ -272,11 +281,12 @@ def test_round_trips_are_the_networks_own(run: Run, name: str) -> None:
     for device, truth in run.truths.items():
         count = int(replies[device][last])
         errors[device] = totals[device][last] / count - statistics.fmean(truth.delays[:count])
-    middle, worst = statistics.median(errors.values()), max(errors, key=lambda device: errors[device])
-    told = f"median {middle * 1e3:.3f} ms, worst {errors[worst] * 1e3:.3f} ms ({worst})"
+    quarter, half, _ = statistics.quantiles(errors.values())
+    worst = max(errors, key=lambda device: errors[device])
+    found = (quarter, half, errors[worst])
+    told = f"ms, for a quarter, half and all: {[round(error * 1e3, 3) for error in found]}; worst: {worst}"
     assert min(errors.values()) > -CLOCK_ERROR, f"a round trip shorter than the network's delay; {told}"
-    assert middle < TYPICAL_RTT_ERROR, told
-    assert errors[worst] < WORST_RTT_ERROR, told
+    assert all(error < limit for error, limit in zip(found, RTT_ERRORS, strict=True)), told
 
 
 @every_generation
