@@ -64,9 +64,8 @@ class Plan:
     def resolve(self, host: str, address: str | None) -> None:
         """A host name's address, None where it has none. A name that has had an address keeps it."""
         for row in self.hosts.get(host, ()):
-            if address is not None:
-                self._set_literal(row, address)
-            elif self.state[row] == PENDING:
+            found = address is not None and self._set_literal(row, address)
+            if not found and self.state[row] == PENDING:
                 self.state[row] = UNRESOLVED
 
     def address(self, row: int) -> str:

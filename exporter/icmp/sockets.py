@@ -28,8 +28,10 @@ def open_transports(blocks: int, receive_bytes: int) -> dict[int, Transport]:
     for family in (int(socket.AF_INET), int(socket.AF_INET6)):
         try:
             transports[family] = _open(family, blocks, receive_bytes)
-        except OSError as error:
-            if error.errno not in _NO_FAMILY:
+        except (OSError, SocketPermissionError) as error:
+            if not isinstance(error, OSError) or error.errno not in _NO_FAMILY:
+                for transport in transports.values():
+                    transport.close()
                 raise
             log.warning("no %s on this machine: %s", socket.AddressFamily(family).name, error.strerror)
     return transports
