@@ -49,7 +49,10 @@ def _addresses(memory: npt.NDArray[Any], count: int) -> npt.NDArray[np.uint64]:
 
 
 class Receiver:
-    """Memory for `capacity` incoming messages: row i of each array belongs to message i."""
+    """Memory for `capacity` incoming messages: row i of each array belongs to message i.
+
+    With `name_bytes` 0 the kernel is not asked for the sender's address.
+    """
 
     def __init__(self, capacity: int, row_bytes: int, name_bytes: int, control_bytes: int) -> None:
         self.capacity = capacity
@@ -62,7 +65,7 @@ class Receiver:
         self._iov["length"] = row_bytes
         self._messages["iov"] = _addresses(self._iov, capacity)
         self._messages["iovlen"] = 1
-        self._messages["name"] = _addresses(self.names, capacity)
+        self._messages["name"] = _addresses(self.names, capacity) if name_bytes else 0
         self._messages["namelen"] = name_bytes
         self._messages["control"] = _addresses(self.controls, capacity)
         self._messages["controllen"] = control_bytes

@@ -107,7 +107,7 @@ class Prober:
         self._timeout = int(timing.timeout * NANO)
         self._schedule = Schedule(plan.order, plan.phases, int(timing.interval * NANO))
         self._flight = Flight(slots_needed(plan.devices, timing))
-        self._drops = 0
+        self._drops: dict[int, int] = {}
         self._cycle_lag = self._cycle_busy = 0
 
     # The rest of the program speaks to the loop through these.
@@ -190,7 +190,7 @@ class Prober:
     def _loop(self) -> None:
         planned = time.monotonic_ns()
         self._schedule.start(planned)
-        self._drops = sum(transport.drops() for transport in self.transports.values())
+        self._drops = {family: transport.drops() for family, transport in self.transports.items()}
         ready = planned + self._schedule.interval + self._timeout + 2 * _TAKE_IN_NS
         rotate = planned + ROTATE_SECONDS * NANO
         taken, taken_at = planned, 0
@@ -239,10 +239,15 @@ class Prober:
         now = time.monotonic_ns()
         stats, sink = self.stats, self._sink
         drops = 0
-        for transport in self.transports.values():
+        families = {profile.family for profile in self._plan.profiles}
+        for family, transport in self.transports.items():
+            if family not in families:
+                continue
             arrived = transport.receive()
             slots, stamps = transport.transmit_stamps()
-            drops += transport.drops()
+            dropped = transport.drops()
+            drops += dropped - self._drops[family]
+            self._drops[family] = dropped
             # Again, so that no stamp is younger than what is known of the clock.
             self._sample_clock()
             after = time.monotonic_ns()
@@ -265,9 +270,8 @@ class Prober:
                     sink.late(matched.late)
                 if len(matched.duplicates):
                     sink.duplicates(matched.duplicates)
-        if drops != self._drops:
-            stats.drops += drops - self._drops
-            self._drops = drops
+        if drops:
+            stats.drops += drops
             self._flight.void_all()
         self._former_offset = self._offset
         self._expire(now)

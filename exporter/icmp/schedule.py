@@ -44,8 +44,8 @@ class Schedule:
         self._order, self._phases = order, phases
         self._phase_of_row = np.zeros(len(order))
         self._phase_of_row[order] = phases
-        # Some 100 probes a tick: fewer cost more CPU each, more are a burst that a small router may not take.
-        self.tick = min(50_000_000, max(5_000_000, 100 * self.interval // len(self._order)))
+        # Some 200 probes a tick where there are many: fewer cost more CPU each, more are a burst that queues up.
+        self.tick = min(40_000_000, max(5_000_000, 200 * self.interval // len(self._order)))
         # What a hold-up has left behind goes out at a few times the usual pace.
         self._limit = max(64, 4 * len(self._order) * self.tick // self.interval)
 

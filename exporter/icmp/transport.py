@@ -108,13 +108,18 @@ class KernelTransport:
         self._sender = Sender(self._requests.rows, _MAX_PAYLOAD)
         self._name_bytes = 16 if family == socket.AF_INET else 28
         self._controls: dict[Profile, npt.NDArray[np.uint8] | None] = {}
-        self._receiver = Receiver(BATCH, packet.ROW_BYTES, self._name_bytes, RECEIVE_CONTROL.itemsize)
+        # A raw IPv4 socket tells the source in the packet itself.
+        source_bytes = 0 if raw and family == socket.AF_INET else self._name_bytes
+        self._receiver = Receiver(BATCH, packet.ROW_BYTES, source_bytes, RECEIVE_CONTROL.itemsize)
         self._received_controls = self._receiver.controls.view(RECEIVE_CONTROL)[:, 0]
         self._errors = ErrorQueue(BATCH)
         if raw:
             self._channels = [self._open(blocks)]
         try:
             self._renew(blocks)
+            # What came in between the opening of a raw socket and its filter is not for us.
+            while raw and self._receiver.receive(self._channels[0].descriptor):
+                pass
         except BaseException:
             self.close()
             raise

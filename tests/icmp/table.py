@@ -10,7 +10,7 @@ from tests.icmp.running import TIMING, Make, device, kernel, running
 from tests.simnet import Behaviour, Jitter, Simnet, Truth
 from tests.simnet.behaviour import ERRORS_V4
 
-CYCLES = 20
+CYCLES = 15
 
 #: What devices do, by name; the address of each follows from its place.
 KINDS_OF_DEVICE = {

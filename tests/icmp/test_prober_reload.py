@@ -125,9 +125,9 @@ def test_another_interval_and_timeout(net: Simnet) -> None:
     for item in devices:
         ends = run.books.count(item.name)
         assert ends.keys() <= {"reply", "timeout", "void"}
-        assert ends["reply"] >= 2
-        assert ends["timeout"] + ends["void"] >= 9
-        assert run.books.late_replies[item.name] >= 9
+        assert ends["reply"] >= 1
+        assert ends["timeout"] + ends["void"] >= 6
+        assert run.books.late_replies[item.name] >= 6
 
 
 def test_the_receive_buffer_follows_the_inventory(net: Simnet) -> None:
