@@ -21,8 +21,8 @@ from exporter.icmp.transport import NO_BLOCK
 
 _FREE, _WAITING, _ANSWERED, _ENDED, _ENDED_AND_ANSWERED = range(5)
 _TIMEOUT = REASON["timeout"]
-#: A transmit stamp further before its batch than this belongs to some other packet.
-_STAMP_SLACK = 20_000_000
+#: A transmit stamp further before its own send call than this belongs to some other packet.
+_STAMP_SLACK = 1_000_000
 _FOREVER = 2**63 - 1
 
 
@@ -65,6 +65,8 @@ class Flight:
         self._high = np.zeros(capacity, np.uint64)
         self._low = np.zeros(capacity, np.uint64)
         self._sent = np.zeros(capacity, np.int64)
+        #: When the call that sent a probe began; it may have been interrupted for long.
+        self._called = np.zeros(capacity, np.int64)
         self._state = np.zeros(capacity, np.uint8)
         self._order = np.zeros(capacity, np.int32)
         self._next = 0
@@ -100,6 +102,7 @@ class Flight:
         if not count:
             return
         self._ident[slots] = idents
+        self._called[slots] = before
         # Stands in for a transmit stamp that never comes.
         self._sent[slots] = before + (np.arange(1, count + 1) * (after - before)) // count
         self._state[slots] = _WAITING
@@ -113,7 +116,7 @@ class Flight:
 
     def stamp(self, slots: Ints, sent: Ints, now: int) -> None:
         """Transmit stamps of the kernel; a stamp that cannot be right is passed over."""
-        fits = (sent >= self._sent[slots] - _STAMP_SLACK) & (sent <= now) & (self._state[slots] == _WAITING)
+        fits = (sent >= self._called[slots] - _STAMP_SLACK) & (sent <= now) & (self._state[slots] == _WAITING)
         if not fits.all():
             slots, sent = slots[fits], sent[fits]
         self._sent[slots] = sent

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.icmp.wire import furnish
-from tests.simnet import Simnet
+pytest.register_assert_rewrite("tests.icmp.running", "tests.icmp.table", "tests.icmp.wire")
+
+from tests.icmp.wire import furnish  # noqa: E402 (their asserts are to tell what failed)
+from tests.simnet import Simnet  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -166,6 +166,16 @@ def test_implausible_stamps_are_passed_over() -> None:
     assert matched.replies.rtts.tolist() == [pytest.approx(ns / 1e9) for ns in spent]
 
 
+def test_a_send_call_that_was_interrupted() -> None:
+    """Stamps count as far back as the call began, however long it was held up on its way."""
+    sky = Sky()
+    slots = sky.launch(list(range(500)))  # half a second in one call
+    began = sky.now - 500 * MS
+    sky.flight.stamp(np.array(slots), began + np.arange(500) * 1000, sky.now)
+    matched = sky.match(*(sky.packet(slot, received=began + 5 * MS) for slot in slots))
+    assert matched.replies.rtts.tolist() == [pytest.approx(0.005 - n / 1e6) for n in range(500)]
+
+
 def test_stamps_of_ended_probes_change_nothing() -> None:
     """A stamp for a probe that has ended, or was never sent, does not wake it."""
     sky = Sky()
