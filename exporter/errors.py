@@ -3,7 +3,8 @@
 WardError
 ├── ConfigError          one or more problems in a configuration or inventory, each with its place
 ├── SourceError          an inventory source could not be read (URL down, too slow, too large)
-├── SocketPermissionError  the kernel refuses ICMP sockets to this user
+├── SocketError          no ICMP socket can be opened
+│   └── SocketPermissionError  the kernel refuses it to this user
 ├── ListenError          the web address cannot be listened on
 └── SnapshotError        a snapshot file that cannot be read back
 """
@@ -49,7 +50,11 @@ class SourceError(WardError):
     """An inventory source could not be read; the message names it."""
 
 
-class SocketPermissionError(WardError):
+class SocketError(WardError):
+    """No ICMP socket can be opened; the message says why."""
+
+
+class SocketPermissionError(SocketError):
     """No ICMP socket may be opened; the message says what to grant, and how."""
 
 

@@ -6,7 +6,7 @@ import errno
 import logging
 import socket
 
-from exporter.errors import SocketPermissionError
+from exporter.errors import SocketError, SocketPermissionError
 from exporter.icmp import mmsg
 from exporter.icmp.fallback import IcmplibTransport
 from exporter.icmp.transport import KernelTransport, Transport
@@ -23,17 +23,21 @@ _NO_FAMILY = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT)
 
 
 def open_transports(blocks: int, receive_bytes: int) -> dict[int, Transport]:
-    """A transport for each address family that the machine has. Raises SocketPermissionError, OSError."""
+    """A transport for each address family that the machine has. Raises SocketError."""
     transports: dict[int, Transport] = {}
-    for family in (int(socket.AF_INET), int(socket.AF_INET6)):
-        try:
-            transports[family] = _open(family, blocks, receive_bytes)
-        except (OSError, SocketPermissionError) as error:
-            if not isinstance(error, OSError) or error.errno not in _NO_FAMILY:
-                for transport in transports.values():
-                    transport.close()
-                raise
-            log.warning("no %s on this machine: %s", socket.AddressFamily(family).name, error.strerror)
+    try:
+        for family in (int(socket.AF_INET), int(socket.AF_INET6)):
+            try:
+                transports[family] = _open(family, blocks, receive_bytes)
+            except OSError as error:
+                name = socket.AddressFamily(family).name
+                if error.errno not in _NO_FAMILY:
+                    raise SocketError(f"cannot open an ICMP socket of {name}: {error.strerror}") from error
+                log.warning("no %s on this machine: %s", name, error.strerror)
+    except SocketError:
+        for transport in transports.values():
+            transport.close()
+        raise
     return transports
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from exporter.errors import SocketError
 from exporter.icmp import mmsg, sockets
 from exporter.icmp.fallback import IcmplibTransport
 from exporter.icmp.transport import KernelTransport
@@ -72,7 +73,7 @@ def test_an_explanation_where_both_are_refused(closed: Simnet) -> None:
 def test_a_machine_without_ipv6(
     net: Simnet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A family that the kernel was built without is left out, and the log says so; other errors are errors."""
+    """A family that the kernel was built without is left out, and the log says so; other errors are told."""
     real = socket.socket
 
     def without_ipv6(family: int = -1, *arguments: int, **options: int) -> socket.socket:
@@ -88,7 +89,7 @@ def test_a_machine_without_ipv6(
     assert "AF_INET6" in caplog.text
     opened[socket.AF_INET].close()
     code = errno.ENOBUFS
-    with pytest.raises(OSError, match="refused"):
+    with pytest.raises(SocketError, match="AF_INET6: refused"):
         net.inside(sockets.open_transports, 1, 1 << 20)
 
 
