@@ -38,6 +38,8 @@ _CLOCK_STEP = 50_000
 #: Arrivals are read when this many probes have gone out, or this much time has passed, since the last reading.
 _TAKE_IN_PACKETS = 256
 _TAKE_IN_NS = 100_000_000
+#: A receive buffer of this size holds a second of 100,000 devices.
+_MOST_BYTES = 256 << 20
 
 _REFUSALS = {
     errno.ENETUNREACH: REASON["net_unreachable"],
@@ -108,6 +110,7 @@ class Prober:
         self._schedule = Schedule(plan.order, plan.phases, int(timing.interval * NANO))
         self._flight = Flight(slots_needed(plan.devices, timing))
         self._drops: dict[int, int] = {}
+        self._ready_at = 0
         self._cycle_lag = self._cycle_busy = 0
 
     # The rest of the program speaks to the loop through these.
@@ -169,8 +172,13 @@ class Prober:
         self._schedule.replace(plan.order, plan.phases, rows, int(timing.interval * NANO))
         self._timeout = int(timing.timeout * NANO)
         self._plan, self._sink = plan, sink
+        self._ready_at = min(self._ready_at, time.monotonic_ns() + self._sweep())
 
     # The loop.
+
+    def _sweep(self) -> int:
+        """How long it takes until every device has been probed and its reply was waited for, in ns."""
+        return self._schedule.interval + self._timeout + 2 * _TAKE_IN_NS
 
     def _run(self) -> None:
         try:
@@ -191,7 +199,7 @@ class Prober:
         planned = time.monotonic_ns()
         self._schedule.start(planned)
         self._drops = {family: transport.drops() for family, transport in self.transports.items()}
-        ready = planned + self._schedule.interval + self._timeout + 2 * _TAKE_IN_NS
+        self._ready_at = planned + self._sweep()
         rotate = planned + ROTATE_SECONDS * NANO
         taken, taken_at = planned, 0
         while not self._stopping.is_set():
@@ -212,7 +220,7 @@ class Prober:
             if end >= rotate:
                 rotate = end + ROTATE_SECONDS * NANO
                 self._rotate()
-            self.first_sweep_done = self.first_sweep_done or end >= ready
+            self.first_sweep_done = self.first_sweep_done or end >= self._ready_at
             end = time.monotonic_ns()
             self.heartbeat = end / NANO
             self._cycle_busy += end - start
@@ -394,4 +402,4 @@ def slots_needed(devices: int, timing: Timing) -> int:
 def receive_bytes(plan: Plan, timing: Timing) -> int:
     """A receive buffer for a quarter of a second: a reply and a transmit stamp a probe, in kernel bytes."""
     per_probe = 2 * (768 + plan.max_payload)
-    return int(max(1 << 20, (plan.devices + 1) / timing.interval * 0.25 * per_probe))
+    return int(min(_MOST_BYTES, max(1 << 20, (plan.devices + 1) / timing.interval * 0.25 * per_probe)))

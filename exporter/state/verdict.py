@@ -52,7 +52,8 @@ class Verdicts:
         self.flaps: dict[int, deque[int]] = {}
         self._flap_ns = int(rules.flap_window * NANO)
         self._flap_changes = [device.limits.flap_changes for device in inventory.devices]
-        self._last_reply_cycle = np.full(self.columns.count, -1, np.int64)
+        #: The last cycle that was answered, or was void right behind one: a streak goes on from there.
+        self._reached = np.full(self.columns.count, -1, np.int64)
         self._scratch = np.zeros(self.columns.count, np.int64)
         self._evaluated = 0
         self._changed = True
@@ -62,7 +63,7 @@ class Verdicts:
         self.columns.copy_from(old.columns, rows)
         self.window.copy_from(old.window, rows)
         live = np.flatnonzero(rows >= 0)
-        self._last_reply_cycle[rows[live]] = old._last_reply_cycle[live]
+        self._reached[rows[live]] = old._reached[live]
         self.flaps = {int(rows[row]): times for row, times in old.flaps.items() if rows[row] >= 0}
 
     # What the probe loop tells.
@@ -74,7 +75,9 @@ class Verdicts:
         self.window.skip(end)
 
     def voids(self, outcomes: Outcomes) -> None:
-        """A void probe says nothing: the window keeps its gap."""
+        """A void probe says nothing: the window keeps its gap, and a streak of replies goes on behind it."""
+        follows = outcomes.cycles == self._reached[outcomes.rows] + 1
+        self._reached[outcomes.rows[follows]] = outcomes.cycles[follows]
 
     def late(self, rows: Map) -> None:
         np.add.at(self.columns.late, rows, 1)
@@ -120,11 +123,13 @@ class Verdicts:
         columns.replies[rows] += 1
         columns.rtt_total[rows] += outcomes.rtts
         columns.last_reply[rows] = wall
-        self._last_reply_cycle[rows] = np.maximum(self._last_reply_cycle[rows], outcomes.cycles)
+        former = self._reached[rows]
+        self._reached[rows] = np.maximum(former, outcomes.cycles)
         self._ttls(rows, outcomes.ttls)
         if len(columns.histogram):
             self._histograms(rows, outcomes.rtts)
-        streak = columns.up_streak[rows] + 1
+        # A probe in between may be known as lost only later: the next reply comes before its timeout.
+        streak = np.where(outcomes.cycles > former + 1, 1, columns.up_streak[rows] + 1).astype(np.int32)
         columns.up_streak[rows] = streak
         columns.loss_streak[rows] = 0
         verdict = columns.verdict[rows]
@@ -143,7 +148,7 @@ class Verdicts:
         columns, rows = self.columns, outcomes.rows
         columns.probes[rows] += 1
         # With a timeout above the interval a later probe may have been answered already: no streak then.
-        current = outcomes.cycles >= self._last_reply_cycle[rows]
+        current = outcomes.cycles >= self._reached[rows]
         if not current.all():
             rows = rows[current]
             outcomes = outcomes.take(current)
@@ -161,6 +166,7 @@ class Verdicts:
         columns.down_at[rows[fallen]] = now
         columns.last_change[fresh] = wall
         self._changed = True
+        self._log(fresh)
         self._change(known, now, wall)
 
     def _change(self, rows: Map, now: int, wall: float) -> None:
@@ -169,11 +175,9 @@ class Verdicts:
         columns.changes[rows] += 1
         columns.last_change[rows] = wall
         self._changed = True
-        devices = self.inventory.devices
-        if len(rows) > _LOGGED:
-            log.info("%d devices have changed their state", len(rows))
+        self._log(rows)
         for row in rows.tolist():
-            if row >= len(devices):
+            if row >= len(self.inventory.devices):
                 continue
             times = self.flaps.setdefault(row, deque())
             times.append(now)
@@ -181,12 +185,19 @@ class Verdicts:
                 times.popleft()
             if len(times) >= self._flap_changes[row]:
                 columns.flapping[row] = True
-            if len(rows) <= _LOGGED and columns.verdict[row] == DOWN:
-                log.info(
-                    "%s (%s) is down: %s", devices[row].name, devices[row].address, REASONS[columns.reason[row]]
-                )
-            elif len(rows) <= _LOGGED:
-                log.info("%s (%s) is up", devices[row].name, devices[row].address)
+
+    def _log(self, rows: Map) -> None:
+        """What these rows are now, line by line unless there are many."""
+        devices, columns = self.inventory.devices, self.columns
+        if len(rows) > _LOGGED:
+            log.info("%d devices have changed their state", len(rows))
+            return
+        for row in rows[rows < len(devices)].tolist():
+            name, address = devices[row].name, devices[row].address
+            if columns.verdict[row] == DOWN:
+                log.info("%s (%s) is down: %s", name, address, REASONS[columns.reason[row]])
+            else:
+                log.info("%s (%s) is up", name, address)
 
     def _forget_flaps(self, now: int) -> None:
         """Flapping ends when the window holds no change any more, not as soon as it holds too few."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 from starlette.applications import Starlette
@@ -13,7 +14,10 @@ from exporter.errors import WardError
 from exporter.exposition.text import CONTENT_TYPE
 from exporter.state.verdict import Verdicts
 from exporter.web import views
+from exporter.web.background import in_background
 from exporter.web.page import Page, wants_gzip
+
+log = logging.getLogger(__name__)
 
 
 class Backend(Protocol):
@@ -51,6 +55,7 @@ def create_app(backend: Backend) -> Starlette:
         try:
             await backend.reload()
         except (WardError, OSError) as error:
+            log.warning("reload failed, the former configuration stays: %s", error)
             return PlainTextResponse(f"reload failed, the former configuration stays:\n{error}\n", 500)
         return PlainTextResponse("reloaded\n")
 
@@ -59,7 +64,8 @@ def create_app(backend: Backend) -> Starlette:
         if unknown:
             return _bad_query(unknown, "role")
         roles = request.query_params.getlist("role")
-        return JSONResponse(views.discovery(backend.verdicts.inventory.devices, roles))
+        inventory = backend.verdicts.inventory
+        return await in_background(lambda: JSONResponse(views.discovery(inventory.devices, roles)))
 
     async def device(request: Request) -> Response:
         verdicts, name = backend.verdicts, request.path_params["name"]

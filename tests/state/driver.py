@@ -95,6 +95,8 @@ class Driver:
         self.send(played)
         self.reply([name for name, outcome in played.items() if outcome == REPLY])
         self.lose([name for name, outcome in played.items() if outcome == LOSS])
+        void = [self.row[name] for name, outcome in played.items() if outcome == VOID]
+        self.verdicts.voids(outcomes(void, [self.cycle] * len(void)))
         self.evaluate()
         self.clock += 1
         self.cycle += 1

@@ -97,6 +97,24 @@ def test_reason_is_that_of_the_last_loss() -> None:
     assert driver.verdicts.columns.reason[0] == outcomes([0], [0], reason="host_unreachable").reasons[0]
 
 
+def test_every_other_probe_lost_is_not_up() -> None:
+    """A loss that is known only after the next reply, its timeout being the interval, still parts two replies."""
+    driver = one()
+    driver.play(a="+---")
+    assert driver.state("a") == "down"
+    for _ in range(10):
+        driver.send()
+        driver.cycle += 1
+        driver.send()
+        driver.reply(["a"])
+        driver.lose(["a"], cycle=driver.cycle - 1)
+        driver.cycle += 1
+        assert driver.state("a") == "down"
+    driver.send()
+    driver.reply(["a"])
+    assert driver.state("a") == "up"
+
+
 def test_a_loss_behind_a_reply_is_no_streak() -> None:
     """With a timeout above the interval, losses of cycles before an answered one count as probes, not as outage."""
     driver = one()
