@@ -21,12 +21,13 @@ from functools import partial
 from pathlib import Path
 
 from exporter.config import Settings, load_settings
-from exporter.errors import WardError
+from exporter.errors import ConfigError, Problem, WardError
 from exporter.exposition import itself as exposition
 from exporter.exposition.devices import DeviceText
 from exporter.icmp.plan import Plan
-from exporter.icmp.prober import Prober, Timing, receive_bytes, slots_needed
+from exporter.icmp.prober import Prober
 from exporter.icmp.resolver import Resolver
+from exporter.icmp.sizing import MOST_SLOTS, Timing, receive_bytes, slots_needed
 from exporter.icmp.sockets import open_transports
 from exporter.inventory.device import Inventory
 from exporter.inventory.sources import Sources
@@ -193,9 +194,12 @@ class Service:
     async def _refresh(self) -> None:
         """Ask the inventory's URLs again when they are due."""
         while True:
-            sources = self._running.sources
-            await asyncio.sleep(sources.next_refresh or 60)
-            if sources is self._running.sources and sources.next_refresh:
+            sources, waited = self._running.sources, 0
+            # Second by second, for a reload may bring other sources and other times.
+            while sources is self._running.sources and waited < (sources.next_refresh or math.inf):
+                await asyncio.sleep(1)
+                waited += 1
+            if sources is self._running.sources:
                 await self._try(in_background(partial(self._reload, sources)))
 
     @staticmethod
@@ -218,6 +222,13 @@ class Service:
 
     def _build(self, sources: Sources, inventory: Inventory) -> Running:
         settings = sources.settings
+        timing = Timing(settings.probe.interval, settings.probe.timeout)
+        if slots_needed(len(inventory.devices), timing) > MOST_SLOTS:
+            found = (
+                f"{len(inventory.devices)} devices each {timing.interval:g} s, waited for {timing.timeout:g} s each"
+            )
+            message = f"{found}, are too many probes under way; expected a shorter timeout or a longer interval"
+            raise ConfigError([Problem(str(settings.path), None, "probe.timeout", message)])
         topology = Topology(inventory)
         cycles = math.ceil(settings.probe.window / settings.probe.interval)
         rules = Rules(settings.probe.down_after, settings.probe.up_after, cycles, settings.flapping.window)

@@ -14,7 +14,8 @@ import pytest
 from exporter import saver as saver_module
 from exporter.exposition.itself import Itself
 from exporter.icmp.plan import Plan
-from exporter.icmp.prober import Prober, Timing
+from exporter.icmp.prober import Prober
+from exporter.icmp.sizing import Timing
 from exporter.saver import Saver
 from exporter.state import snapshot
 from tests.serving import until

@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from exporter.icmp.flight import Flight, Outcomes
 from exporter.icmp.packet import REASON
 from exporter.icmp.plan import PENDING, RESOLVED, UNRESOLVED, Plan
 from exporter.icmp.schedule import Ints, Rows, Schedule
+from exporter.icmp.sizing import Timing, receive_bytes, slots_needed
 from exporter.icmp.transport import BATCH, Batch, Transport
 
 log = logging.getLogger(__name__)
@@ -38,8 +39,6 @@ _CLOCK_STEP = 50_000
 #: Arrivals are read when this many probes have gone out, or this much time has passed, since the last reading.
 _TAKE_IN_PACKETS = 256
 _TAKE_IN_NS = 100_000_000
-#: A receive buffer of this size holds a second of 100,000 devices.
-_MOST_BYTES = 256 << 20
 
 _REFUSALS = {
     errno.ENETUNREACH: REASON["net_unreachable"],
@@ -48,13 +47,6 @@ _REFUSALS = {
     errno.EACCES: REASON["admin_prohibited"],
     errno.EMSGSIZE: REASON["fragmentation_needed"],
 }
-
-
-class Timing(NamedTuple):
-    """Seconds between two probes of a device, and seconds that a reply may take."""
-
-    interval: float
-    timeout: float
 
 
 class Sink(Protocol):
@@ -391,15 +383,3 @@ def _outcomes(rows: Rows, cycles: Ints, reason: int) -> Outcomes:
     count = len(rows)
     reasons: npt.NDArray[np.uint8] = np.full(count, reason, np.uint8)
     return Outcomes(rows, cycles, np.zeros(count), reasons, np.zeros(count, np.uint8))
-
-
-def slots_needed(devices: int, timing: Timing) -> int:
-    """Slots for all probes under way and for telling late replies from foreign ones: a power of two."""
-    cycles = int(-(-3 * timing.timeout // timing.interval)) + 1
-    return int(max(65_536, 1 << ((devices + 1) * cycles - 1).bit_length()))
-
-
-def receive_bytes(plan: Plan, timing: Timing) -> int:
-    """A receive buffer for a quarter of a second: a reply and a transmit stamp a probe, in kernel bytes."""
-    per_probe = 2 * (768 + plan.max_payload)
-    return int(min(_MOST_BYTES, max(1 << 20, (plan.devices + 1) / timing.interval * 0.25 * per_probe)))

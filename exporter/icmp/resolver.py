@@ -40,7 +40,7 @@ class Resolver:
         threading.Thread(target=self._run, name="resolver", daemon=True).start()
 
     def watch(self, hosts: Iterable[str], every: float) -> None:
-        """From now on these hosts, each every so many seconds."""
+        """From now on these hosts, each at once and then every so many seconds."""
         self._hosts, self._every = frozenset(hosts), every
         self.failed &= self._hosts
         # All of them now: who reloads wants to see what the names say now.

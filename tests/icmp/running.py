@@ -14,8 +14,9 @@ import numpy as np
 from exporter.icmp.flight import Outcomes
 from exporter.icmp.packet import REASONS
 from exporter.icmp.plan import PENDING, Plan
-from exporter.icmp.prober import Prober, Timing, receive_bytes, slots_needed
+from exporter.icmp.prober import Prober
 from exporter.icmp.schedule import Ints, Rows
+from exporter.icmp.sizing import Timing, receive_bytes, slots_needed
 from exporter.icmp.transport import KernelTransport, Transport
 from exporter.inventory.device import Device, ProbeOptions
 from tests.simnet import Simnet

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from exporter.icmp.plan import Plan
-from exporter.icmp.prober import Timing, receive_bytes, slots_needed
+from exporter.icmp.sizing import Timing, receive_bytes, slots_needed
 from tests.icmp.running import TIMING, Running, device, running
 from tests.icmp.wire import EVERYWHERE
 from tests.simnet import Simnet

@@ -16,7 +16,8 @@ from exporter.icmp import prober as module
 from exporter.icmp.arrivals import Arrivals
 from exporter.icmp.flight import Outcomes
 from exporter.icmp.plan import Plan
-from exporter.icmp.prober import Prober, Timing
+from exporter.icmp.prober import Prober
+from exporter.icmp.sizing import Timing
 from exporter.icmp.transport import KernelTransport, Transport
 from tests.icmp.running import TIMING, Books, device, running
 from tests.icmp.wire import EVERYWHERE, descriptors, furnish

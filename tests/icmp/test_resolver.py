@@ -85,6 +85,38 @@ def test_all_names_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     resolver.watch([], 300)
 
 
+def test_a_dead_name_keeps_no_other_from_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one name fails again and again, the others are resolved again in time, and their changes are told."""
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.02)
+    zone = Zone(monkeypatch, good=["10.0.0.1"])
+    found: Answers = []
+    resolver = Resolver(lambda host, address: found.append((host, address)))
+    resolver.watch(["good", "bad"], 0.1)
+    resolver.start()
+    until(lambda: found.count(("bad", None)) >= 3)
+    zone.hosts["good"] = ["10.0.0.2"]
+    until(lambda: ("good", "10.0.0.2") in found)
+    resolver.watch([], 300)
+
+
+def test_a_name_that_takes_too_long_counts_as_none_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first answer is waited for so long; then the name has no address, until the answer comes after all."""
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_ROUND_SECONDS", 0.02)
+    zone = Zone(monkeypatch, slow=["10.0.0.1"])
+    zone.gates["slow"] = threading.Event()
+    found: Answers = []
+    resolver = Resolver(lambda host, address: found.append((host, address)))
+    resolver.watch(["slow"], 300)
+    resolver.start()
+    until(lambda: ("slow", None) in found)
+    assert resolver.failed == {"slow"}
+    zone.gates["slow"].set()
+    until(lambda: ("slow", "10.0.0.1") in found)
+    until(lambda: not resolver.failed)
+    resolver.watch([], 300)
+
+
 def test_names_without_an_answer_are_asked_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that failed is tried again before the others' turn, and the others are left alone meanwhile."""
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.05)
