@@ -94,6 +94,11 @@ class Books:
         """How the probes of a device ended."""
         return Counter(end for (device, _), ends in self.ends.items() if device == name for end in ends)
 
+    @property
+    def holds(self) -> int:
+        """How often the loop was held up for so long that cycles were given up: each costs a device one probe."""
+        return len(self.skips)
+
     def open(self) -> int:
         """Probes that were announced and have not ended, of devices that are still here."""
         here = set(self.names)

@@ -36,14 +36,17 @@ def test_a_hold_up_yields_voids_and_no_losses(net: Simnet, raw: bool) -> None:
     with running(net, [*fine, *silent], raw=raw, timing=Timing(0.3, 0.25)) as run:
         run.cycles(3)
 
-        def hold_up() -> set[tuple[str, int]]:
+        def hold_up() -> tuple[set[tuple[str, int]], int, float]:
             under_way = set(run.books.announced) - set(run.books.ends)
+            before = time.monotonic()
             time.sleep(1.5)
-            return under_way
+            return under_way, run.books.holds, time.monotonic() - before
 
-        under_way = run.prober.call(hold_up).result(5)
-        run.until(lambda: run.prober.stats.skipped_cycles > 0)
-        assert run.prober.stats.skipped_cycles >= 4
+        under_way, earlier, held = run.prober.call(hold_up).result(5)
+        run.until(lambda: run.books.holds > earlier)
+        first, end = run.books.skips[earlier]
+        assert held // 0.3 - 1 <= end - first <= held // 0.3 + 1
+        assert run.prober.stats.skipped_cycles == sum(end - first for first, end in run.books.skips)
         run.cycles(2)
         run.settle()
     silenced = {key for key in under_way if key[0].startswith("silent")}
@@ -54,7 +57,7 @@ def test_a_hold_up_yields_voids_and_no_losses(net: Simnet, raw: bool) -> None:
     assert run.prober.stats.void > len(silenced)
     assert run.books.skips
     # Before and after, silence is a loss.
-    assert all(run.books.count(item.name)["timeout"] >= 1 for item in silent)
+    assert all(run.books.count(item.name)["timeout"] >= 3 - run.books.holds for item in silent)
     truths = net.truths([item.address for item in fine])
     for item in fine:
         assert run.books.count(item.name) == {"reply": truths[item.address].replies}
