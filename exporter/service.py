@@ -80,8 +80,7 @@ class Service:
         self._socket: socket.socket = listen(address)
         self._saver = Saver(storage, self._itself)
         self._resolver = Resolver(self._resolved)
-        self._running = self._build(*self._read())
-        running = self._running
+        running = self._running = self._build(*self._read(None))
         self._show(running)
         transports = open_transports(
             slots_needed(running.plan.devices, running.timing) >> 16,
@@ -214,11 +213,17 @@ class Service:
 
     # Configurations.
 
-    def _read(self, sources: Sources | None = None) -> tuple[Sources, Inventory]:
-        if sources is not None:
-            return sources, sources.read()
-        sources = Sources(load_settings(self._config), self._saver.folder / "sources")
-        return sources, sources.read(force=True)
+    def _read(self, former: Sources | None) -> tuple[Sources, Inventory]:
+        """All there is to read, anew; the URLs among `former` give what they gave last, should they fail."""
+        sources = Sources(load_settings(self._config), self._saver.folder / "sources", former)
+        return sources, self._read_sources(sources, force=True)
+
+    def _read_sources(self, sources: Sources, *, force: bool = False) -> Inventory:
+        try:
+            return sources.read(force=force)
+        except WardError:
+            self._show_failed(sources)
+            raise
 
     def _build(self, sources: Sources, inventory: Inventory) -> Running:
         settings = sources.settings
@@ -250,6 +255,14 @@ class Service:
                 log.warning("%s", warning)
         self._warned = frozenset(inventory.warnings)
 
+    def _show_failed(self, sources: Sources) -> None:
+        """Which of the sources that run now could not be read; what they gave before is still what runs."""
+        status = sources.status
+        self._itself.sources = {
+            name: (status[name].ok if name in status else ok, devices)
+            for name, (ok, devices) in self._itself.sources.items()
+        }
+
     def _reload(self, sources: Sources | None) -> None:
         """Read all again, or, for a refresh, what `sources` hold now."""
         kind = "reload" if sources is None else "refresh"
@@ -269,7 +282,10 @@ class Service:
 
     def _take_over(self, sources: Sources | None) -> None:
         old = self.verdicts.inventory
-        read, inventory = self._read(sources)
+        if sources is None:
+            read, inventory = self._read(self._running.sources)
+        else:
+            read, inventory = sources, self._read_sources(sources)
         if sources is not None and (inventory.devices, inventory.sites) == (old.devices, old.sites):
             self._show_sources(sources, inventory)
             return

@@ -266,6 +266,22 @@ def test_a_url_is_refreshed(tmp_path: Path, remote: Inventory) -> None:
         assert serving.end() == 0
 
 
+def test_a_reload_keeps_what_a_url_said_last(tmp_path: Path, remote: Inventory) -> None:
+    """With the URL down and its answer not to be kept on disk, a reload goes on from the answer in memory."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/sources").write_text("in the way of the folder")
+    with Serving(tmp_path) as serving:
+        serving.devices({"a": "127.0.1.1"})
+        serving.configure(inventory=f'inventory: [{{file: devices.yml}}, {{url: "{remote.url}", refresh: 1h}}]\n')
+        serving.start_ready()
+        remote.broken = 500
+        serving.devices({"b": "127.0.1.2"})
+        assert serving.reload().status == 200
+        assert serving.page().devices("ward_device_info").keys() == {"b", "from-url"}
+        assert serving.page().samples("ward_inventory_source_up", source=remote.url) == [0]
+        assert serving.end() == 0
+
+
 def test_a_refresh_does_not_mend_a_reload(tmp_path: Path, remote: Inventory) -> None:
     """While ward.yml is broken the metric stays 0, whatever a URL's refresh brings; a good reload ends that."""
     with Serving(tmp_path) as serving:
@@ -284,7 +300,11 @@ def test_a_refresh_does_not_mend_a_reload(tmp_path: Path, remote: Inventory) -> 
 
         # A file that is spoilt between two refreshes is the refresh's own failure, and its mending ends it.
         (serving.folder / "devices.yml").write_text("devices: [{name: x}]\n")
-        serving.until_page(lambda page: page.value(SUCCESSFUL) == 0)
+        page = serving.until_page(lambda page: page.value(SUCCESSFUL) == 0)
+        assert page.samples("ward_inventory_source_up", source="devices.yml") == [0]
+        assert page.samples("ward_inventory_source_up", source=remote.url) == [1]
+        assert page.devices("ward_device_info").keys() == {"a", "another"}
         serving.devices({"a": "127.0.1.1"})
-        serving.until_page(lambda page: page.value(SUCCESSFUL) == 1)
+        page = serving.until_page(lambda page: page.value(SUCCESSFUL) == 1)
+        assert page.samples("ward_inventory_source_up") == [1, 1]
         assert serving.end() == 0

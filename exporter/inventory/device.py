@@ -55,6 +55,7 @@ class Device:
     limits: Limits = Limits()
     probe: ProbeOptions = ProbeOptions()
     histogram: bool = False
+    #: Its own windows, and its site's behind them.
     maintenance: tuple[Window, ...] = ()
 
 

@@ -72,16 +72,21 @@ class Sources:
     """The inventory's sources. `read()` is for one thread at a time; `status` may be read by any.
 
     `cache` is a directory for the last good answers of URLs, made when needed; None keeps them in memory.
+    `former` are the sources that these replace: its URLs' last good answers are this one's to begin with.
     `timeout` bounds a URL's whole answer, in seconds.
     """
 
-    def __init__(self, settings: Settings, cache: Path | None = None) -> None:
+    def __init__(self, settings: Settings, cache: Path | None = None, former: Sources | None = None) -> None:
         self.settings = settings
         self.cache = cache
         self.timeout = URL_TIMEOUT
         self.status: Mapping[str, SourceStatus] = {}
         urls = (source for source in settings.inventory if isinstance(source, UrlSource))
         self._urls = {source.url: _Url(source) for source in urls}
+        if former is not None:
+            for address in self._urls.keys() & former._urls.keys():
+                known = former._urls[address]
+                self._urls[address].good, self._urls[address].good_at = known.good, known.good_at
         self._cache_is_read = False
         self._counts: dict[str, int] = {}
         self._faultless: set[str] = set()
@@ -112,6 +117,9 @@ class Sources:
             try:
                 inventory = self._assemble(refused)
             except ConfigError:
+                # Without them it is no better: they are not to blame.
+                for url in suspects:
+                    url.failure = ""
                 self._give_up()
                 raise error from None
         for url in self._urls.values():
@@ -247,7 +255,7 @@ class Sources:
         self._cache_is_read = True
         for url in self._urls.values():
             path = self._cache_file(url)
-            if path is None:
+            if path is None or url.good is not None:
                 continue
             with contextlib.suppress(OSError):
                 about = path.stat()

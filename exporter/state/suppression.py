@@ -37,7 +37,7 @@ class Suppression:
         self.mass_outage = False
         self.isolated: Flags = np.zeros(len(topology.site_names), np.bool_)
         self.maintenance: Flags = np.zeros(self._devices, np.bool_)
-        self._windows = _windows(inventory.devices, inventory)
+        self._windows = _windows(inventory.devices)
 
     def evaluate(self, now: int, wall: float) -> None:
         """Bring everything up to date; `now` in ns of CLOCK_MONOTONIC, `wall` in Unix seconds."""
@@ -74,16 +74,13 @@ def _hold(flags: Flags, over: npt.NDArray[np.int64], cause: Flags, state: tuple[
 
 
 def _windows(
-    devices: Sequence[Device], inventory: Inventory
+    devices: Sequence[Device],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Row, start and end (Unix time) of every maintenance window, the sites' ones for each of their devices."""
+    """Row, start and end (Unix time) of every maintenance window; a device's own hold its site's too."""
     found = [
         (row, window.start.timestamp(), window.end.timestamp())
         for row, device in enumerate(devices)
-        for window in (
-            *device.maintenance,
-            *(inventory.sites[device.site].maintenance if device.site in inventory.sites else ()),
-        )
+        for window in device.maintenance
     ]
     rows = np.array([row for row, _, _ in found], np.int64)
     return rows, np.array([start for _, start, _ in found]), np.array([end for _, _, end in found])

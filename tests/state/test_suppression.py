@@ -172,16 +172,15 @@ def test_mass_outage_ends_with_the_device_or_after_30_s() -> None:
 
 
 def test_maintenance_windows() -> None:
-    """A window of the device or of its site suppresses from its start to before its end, up or down."""
+    """A window suppresses from its start to before its end, up or down; several windows are any of them."""
     start = 1_700_000_100.0
     devices: list[Device] = [
         device("own", maintenance=(window(start, start + 60),)),
-        device("by-site", site="s"),
-        device("both", site="s", maintenance=(window(start + 200, start + 210), window(start, start + 10))),
+        device("later", maintenance=(window(start + 30, start + 40),)),
+        device("twice", maintenance=(window(start + 200, start + 210), window(start, start + 10))),
         device("none"),
     ]
-    site = Site(name="s", maintenance=(window(start + 30, start + 40),))
-    driver = Driver(devices, [site])
+    driver = Driver(devices)
     driver.settle(up=driver.row, seconds=1)
 
     def at(seconds: float) -> set[str]:
@@ -190,12 +189,12 @@ def test_maintenance_windows() -> None:
         return {name for name in driver.row if driver.suppressed(name) == {"maintenance"}}
 
     assert at(-1) == set()
-    assert at(0) == {"own", "both"}
+    assert at(0) == {"own", "twice"}
     assert at(10) == {"own"}
-    assert at(30) == {"own", "by-site", "both"}
+    assert at(30) == {"own", "later"}
     assert at(59) == {"own"}
     assert at(60) == set()
-    assert at(205) == {"both"}
+    assert at(205) == {"twice"}
 
 
 def test_several_reasons_at_once() -> None:
