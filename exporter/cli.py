@@ -1,4 +1,4 @@
-"""The command line: `ward-exporter serve` and `ward-exporter check`."""
+"""The command line: `ward-exporter serve`, `check` and `alert-log`."""
 
 from __future__ import annotations
 
@@ -55,6 +55,16 @@ def parser() -> argparse.ArgumentParser:
         help="list every problem of a configuration and its inventory",
         allow_abbrev=False,
     )
+    printer = commands.add_parser(
+        "alert-log", help="print the notifications that Alertmanager sends to a webhook", allow_abbrev=False
+    )
+    printer.add_argument(
+        "--web.listen-address",
+        dest="address",
+        default="127.0.0.1:9842",
+        metavar="HOST:PORT",
+        help="default: %(default)s",
+    )
     return top
 
 
@@ -66,6 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from exporter.tools.check import check  # noqa: PLC0415 - needs neither web server nor sockets
 
             return check(options.config, sys.stdout)
+        if options.command == "alert-log":
+            from exporter.tools.alert_log import alert_log  # noqa: PLC0415 - what the others do without
+
+            logs.set_up("info", "logfmt")
+            return alert_log(options.address)
         return _serve(options)
     except WardError as error:
         if options.command == "serve" and options.format == "json":
