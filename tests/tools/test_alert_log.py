@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import subprocess
 import threading
@@ -12,14 +10,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from exporter.tools.alert_log import MAX_BYTES
-from tests.servers import free_port
 from tests.serving import PROGRAM, until
+from tests.tools.printing import Log, running
 
 DOWN = {
     "status": "firing",
@@ -44,68 +41,6 @@ SILENT = {
 def message(*alerts: dict[str, Any], **others: Any) -> dict[str, Any]:
     group = {"site": "tbilisi-01", "component": ""}
     return {"version": "4", "receiver": "isp", "groupLabels": group, "alerts": list(alerts)} | others
-
-
-class Log:
-    """A running alert-log; `lines` grows by what it prints, unless `read` is false."""
-
-    def __init__(self, read: bool = True) -> None:
-        self.port = free_port()
-        # A time zone without summer time, so that the text is the same all year.
-        self.process = subprocess.Popen(
-            [PROGRAM, "alert-log", f"--web.listen-address=127.0.0.1:{self.port}"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=os.environ | {"TZ": "Asia/Tbilisi"},
-        )
-        self.lines: list[str] = []
-        self.reader = threading.Thread(target=self._read)
-        if read:
-            self.reader.start()
-        until(self._up)
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        self.lines.extend(line.decode().rstrip("\n") for line in self.process.stdout)
-
-    def _up(self) -> bool:
-        assert self.process.poll() is None
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/healthy", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    def post(self, body: bytes | dict[str, Any], seconds: float = 20.0) -> tuple[int, str]:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", data, timeout=seconds) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-
-    def end(self) -> list[str]:
-        """SIGTERM; all lines, without the times of the headers. It must be gone within 3 s, with status 0."""
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(3) == 0
-        self.reader.join()
-        return [line if line.startswith("  ") else line[len("2026-03-27 03:12:47 ") :] for line in self.lines]
-
-
-@contextmanager
-def running(read: bool = True) -> Iterator[Log]:
-    log = Log(read)
-    try:
-        yield log
-    finally:
-        log.process.kill()
-        log.process.wait()
-        if read:
-            log.reader.join()
-        for pipe in (log.process.stdout, log.process.stderr):
-            assert pipe is not None
-            pipe.close()
 
 
 def test_what_it_prints() -> None:
@@ -241,7 +176,7 @@ def test_it_ends_while_nobody_reads_its_output() -> None:
     with running(read=False) as log:
         with pytest.raises(TimeoutError):
             log.post(message(*[DOWN] * 2000), seconds=2)
-        assert log._up()
+        assert log.answers()
         start = time.monotonic()
         log.process.terminate()
         log.process.wait(10)
@@ -254,7 +189,7 @@ def test_an_output_that_is_closed() -> None:
         assert log.process.stdout is not None
         log.process.stdout.close()
         assert log.post(message(DOWN)) == (500, "cannot print: Broken pipe\n")
-        assert log._up()
+        assert log.answers()
 
 
 def test_an_address_that_is_taken() -> None:
