@@ -2,11 +2,15 @@
 
 WardError
 ├── ConfigError          one or more problems in a configuration or inventory, each with its place
+├── SecretError          a password, community or key cannot be read; the message never shows it
 ├── SourceError          an inventory source could not be read (URL down, too slow, too large)
 ├── SocketError          no ICMP socket can be opened
 │   └── SocketPermissionError  the kernel refuses it to this user
 ├── ListenError          the web address cannot be listened on
-└── SnapshotError        a snapshot file that cannot be read back
+├── SnapshotError        a snapshot file that cannot be read back
+├── BerError             a datagram that is no SNMP message
+└── SnmpError            a device does not answer SNMP, or not as it should
+    └── PartialWalk      ... after it has answered a part of what was asked
 """
 
 from __future__ import annotations
@@ -46,6 +50,10 @@ class ConfigError(WardError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+class SecretError(WardError):
+    """A secret cannot be had; the message, without the place it should come from, says why and never shows it."""
+
+
 class SourceError(WardError):
     """An inventory source could not be read; the message names it."""
 
@@ -64,3 +72,39 @@ class ListenError(WardError):
 
 class SnapshotError(WardError):
     """A snapshot cannot be restored; the message names the file and the reason."""
+
+
+class BerError(WardError):
+    """A datagram, or a part of it, is no SNMP message; the message says what is wrong with it."""
+
+
+class SnmpError(WardError):
+    """A device could not be polled. `kind` says why:
+
+    timeout      it answered no try
+    unreachable  ICMP says so, or this machine has no way there
+    malformed    its answers are no answers to what was asked
+    refused      it answers that it will not
+    endless      a walk does not get on, or finds no end
+    credentials  it does not know the user of SNMPv3, or by another password or protocol
+    clock        its SNMPv3 engine does not accept the time that it has told itself
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(kind, message)
+        self.kind = kind
+
+    def __str__(self) -> str:
+        message: str = self.args[1]
+        return message
+
+
+class PartialWalk(SnmpError):  # noqa: N818 - what it carries matters more than that it is an error
+    """A walk ended before its end; `varbinds` (identifier, tag, value) are what came until then."""
+
+    def __init__(self, kind: str, message: str, varbinds: list[tuple[bytes, int, bytes]]) -> None:
+        super().__init__(kind, message)
+        self.varbinds = varbinds
+
+    def __reduce__(self) -> tuple[type[PartialWalk], tuple[object, ...]]:
+        return type(self), (*self.args, self.varbinds)
