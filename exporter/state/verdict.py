@@ -180,6 +180,11 @@ class Verdicts:
             if row >= len(self.inventory.devices):
                 continue
             times = self.flaps.setdefault(row, deque())
+            if columns.verdict[row] == UP and (columns.shadowed[row] or columns.mass_outage[row]):
+                # The outage that ends was another's: neither its start nor its end is a change of this device.
+                if times:
+                    times.pop()
+                continue
             times.append(now)
             while times[0] <= now - self._flap_ns:
                 times.popleft()

@@ -223,3 +223,26 @@ def test_an_inventory_without_sites_and_parents() -> None:
     driver = many(3)
     driver.settle(down=driver.row)
     assert all(driver.suppressed(name) == set() for name in driver.row)
+
+
+def test_what_is_reached_through_a_flapping_device_does_not_flap() -> None:
+    """A switch that goes down and up takes all behind it along: it alone flaps, though they change as often."""
+    driver = branch()
+    for _ in range(3):
+        driver.settle(down=[SWITCH, SERVER])
+        driver.settle(up=[SWITCH, SERVER], seconds=2)
+    assert driver.value("changes", SERVER) == driver.value("changes", SWITCH) == 6
+    assert driver.suppressed(SWITCH) == {"flapping"}
+    assert driver.suppressed(SERVER) == set()
+
+
+def test_a_mass_outage_makes_nothing_flap() -> None:
+    """The end of a fault on our side is no flap of every link, whose limit is one outage; its next own one is."""
+    driver = Driver(device(f"link-{number}", limits=Limits(flap_changes=2)) for number in range(10))
+    driver.settle(up=driver.row)
+    driver.settle(down=driver.row)
+    driver.settle(up=driver.row, seconds=2)
+    assert not driver.verdicts.columns.flapping.any()
+    driver.settle(down=["link-0"])
+    driver.settle(up=["link-0"], seconds=2)
+    assert driver.suppressed("link-0") == {"flapping"}
