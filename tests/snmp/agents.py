@@ -138,13 +138,12 @@ class Agent(asyncio.DatagramProtocol):
         self._host = host
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self._host, 0))
-        self.address: tuple[Any, ...] = self._transport.get_extra_info("sockname")
+        self._sock = _bound(self._host)
         # Another address of the same host, and another port.
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        self._elsewhere = socket.socket(family, socket.SOCK_DGRAM)
-        self._elsewhere.bind(("::1" if family == socket.AF_INET6 else "127.0.0.2", 0))
+        self._elsewhere = _bound("::1" if ":" in self._host else "127.0.0.2")
+        self.address: tuple[Any, ...] = self._sock.getsockname()
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=self._sock)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -175,14 +174,14 @@ class Agent(asyncio.DatagramProtocol):
 
     def send(self, asked: Asked, data: bytes, *, delay: float = 0, elsewhere: bool = False) -> None:
         """Send any bytes to whoever asked."""
-        if elsewhere:
-            self._elsewhere.sendto(data, asked.sender)
-        else:
-            loop = asyncio.get_running_loop()
-            loop.call_later(delay, lambda: self._transport.is_closing() or self._send(data, asked.sender))
+        sock = self._elsewhere if elsewhere else self._sock
 
-    def _send(self, data: bytes, to: tuple[Any, ...]) -> None:
-        self._transport.sendto(data, to)
+        def send() -> None:
+            # Not by the transport, which leaves out an empty datagram.
+            if not self._transport.is_closing():
+                sock.sendto(data, asked.sender)
+
+        asyncio.get_running_loop().call_later(delay, send)
 
     def answer(self, asked: Asked) -> list[Row]:
         """What RFC 3416 says: of a GETBULK as many rows as fit into `most_bytes`."""
@@ -214,6 +213,13 @@ class Agent(asyncio.DatagramProtocol):
         """The next row behind an identifier."""
         place = bisect.bisect_right(self.rows, oid, key=lambda row: row[0])
         return self.rows[place] if place < len(self.rows) else (oid, END_OF_MIB_VIEW, b"")
+
+
+def _bound(host: str) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    sock.bind((host, 0))
+    return sock
 
 
 def table(entry: Oid, columns: Iterable[int], indexes: Iterable[int | Oid]) -> list[Row]:
