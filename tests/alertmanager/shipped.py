@@ -28,6 +28,7 @@ CHANNELS = {
     "webhook": "webhook_configs",
     "sms": "webhook_configs",
 }
+WAITS = ("group_wait", "group_interval", "repeat_interval")
 #: The templates call functions that came with Alertmanager 0.28.
 NEWEST = [generation for generation in generations() if generation is not FLOOR]
 EXTERNAL = "http://alertmanager.example:9093"
@@ -82,7 +83,7 @@ def seconds(duration: str) -> float:
 def in_a_hurry(of: Config, factor: float | None = None) -> Config:
     """All waits shortened: to a second, and no repeats; or each by `factor`."""
     for route in routes(of):
-        for key in ("group_wait", "group_interval", "repeat_interval"):
+        for key in WAITS:
             if factor is not None:
                 if key in route:
                     route[key] = f"{seconds(route[key]) * 1000 / factor:.0f}ms"

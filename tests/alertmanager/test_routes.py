@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 from pathlib import Path
@@ -16,10 +17,12 @@ from tests.alertmanager.shipped import (
     NEWEST,
     SECRETS,
     TEMPLATES,
+    WAITS,
     Config,
     config,
     receivers,
     routes,
+    seconds,
     text,
     turn_on,
 )
@@ -203,6 +206,23 @@ def test_the_shortest_waits_are_for_isp_links() -> None:
     (digest,) = (one for one in root["routes"] if one["receiver"] == "digest")
     assert digest["group_interval"] == "2h"
     assert digest["active_time_intervals"] == ["business-hours"]
+
+
+def test_the_page_tells_the_same_times() -> None:
+    """The table of routes has each route of the file in its order, with its receiver and its three times."""
+    root = config()["route"]
+    expected = []
+    for one in (*root["routes"], root):
+        wait, interval, repeat = (seconds(one.get(key, root[key])) for key in WAITS)
+        # A repeat is due when a group is looked at.
+        expected.append((one["receiver"], wait, interval, math.ceil(repeat / interval) * interval))
+    rows = re.findall(r"^\| .* \| `(\w+)`[^|]* \| (.*) \| (.*) \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
+    units = {"min": "m", "day": "d"}
+    times = [
+        (name, *(seconds("".join(units.get(word, word) for word in time.split(",")[0].split())) for time in told))
+        for name, *told in rows
+    ]
+    assert times == expected
 
 
 def test_templates_lie_beside_the_file() -> None:
