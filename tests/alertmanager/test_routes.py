@@ -201,7 +201,7 @@ def test_the_shortest_waits_are_for_isp_links() -> None:
     waits = {one["receiver"]: one.get("group_wait", root["group_wait"]) for one in root["routes"]}
     assert waits == {
         **{"deadman": "0s", "isp": "2s", "pager": "10s", "team": "30s", "manager": "30s"},
-        **{"chat": "1m", "digest": "10m"},
+        **{"chat": "1m", "digest": "5m"},
     }
     (digest,) = (one for one in root["routes"] if one["receiver"] == "digest")
     assert digest["group_interval"] == "2h"
