@@ -23,6 +23,7 @@ from tests.servers import (
     Server,
     ServersError,
     SmokepingProber,
+    SnmpExporter,
     VictoriaMetrics,
     Vmagent,
     Vmalert,
@@ -40,6 +41,7 @@ VERSIONS = {
     "amtool": ((0, 25), (0, 28)),
     "prometheus-blackbox-exporter": ((0, 23), (0, 26)),
     "prometheus-smokeping-prober": ((0, 6), (0, 9)),
+    "prometheus-snmp-exporter": ((0, 21), (0, 28)),
 }
 SELF_SCRAPE = """
 scrape_configs:
@@ -51,6 +53,8 @@ scrape_configs:
 RULES = "groups: [{name: any, rules: [{alert: Never, expr: 'vector(0) > 1'}]}]"
 ROUTES = "{route: {receiver: nobody}, receivers: [{name: nobody}]}"
 BLACKBOX = "modules: {icmp: {prober: icmp}}"
+# Empty, this is right in both generations' formats.
+MODULES = "{}"
 SMOKEPING = "targets: [{hosts: [127.0.0.1], interval: 1s, network: ip4, protocol: icmp}]"
 
 SERVERS: dict[str, Callable[[Generation], Server]] = {
@@ -67,6 +71,7 @@ SERVERS: dict[str, Callable[[Generation], Server]] = {
     "alertmanager": lambda generation: Alertmanager(ROUTES, generation=generation),
     "blackbox_exporter": lambda generation: BlackboxExporter(BLACKBOX, generation=generation),
     "smokeping_prober": lambda generation: SmokepingProber(SMOKEPING, generation=generation),
+    "snmp_exporter": lambda generation: SnmpExporter(MODULES, generation=generation),
 }
 every_generation = pytest.mark.parametrize("generation", generations(), ids=lambda one: one.name)
 

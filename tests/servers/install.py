@@ -51,12 +51,15 @@ _SERVERS = {
     "victoria-metrics": ("usr/bin/victoria-metrics", "usr/bin/vmagent", "usr/bin/vmalert"),
     "prometheus-blackbox-exporter": ("usr/bin/prometheus-blackbox-exporter",),
     "prometheus-smokeping-prober": ("usr/bin/prometheus-smokeping-prober",),
+    "prometheus-snmp-exporter": ("usr/bin/prometheus-snmp-exporter",),
 }
-# The kernel's tools are not bound to a generation: the machine's own are enough.
+# The kernel's tools, and those of SNMP, are not bound to a generation: the machine's own are enough.
 _TOOLS = {
     "fping": ("usr/bin/fping",),
     "iproute2": ("usr/sbin/ip", "usr/sbin/tc"),
     "libcap2-bin": ("usr/sbin/capsh",),
+    "snmp": ("usr/bin/snmpget", "usr/bin/snmpbulkwalk"),
+    "snmpd": ("usr/sbin/snmpd",),
     "util-linux": ("usr/bin/nsenter", "usr/bin/unshare", "usr/bin/setpriv"),
 }
 FLOOR = Generation("floor", Path("/"), _SERVERS | _TOOLS)

@@ -253,3 +253,12 @@ class SmokepingProber(Server):
     READY = "/metrics"
     ARGUMENTS = ("--web.listen-address=127.0.0.1:{port}",)
     CONFIG_ARGUMENT = "--config.file={config}"
+
+
+class SnmpExporter(Server):
+    """snmp_exporter, which keeps all digits of large counters as far as its floats do; `config` is snmp.yml."""
+
+    PROGRAM = "prometheus-snmp-exporter"
+    READY = "/"
+    ARGUMENTS = ("--web.listen-address=127.0.0.1:{port}", "--no-snmp.wrap-large-counters")
+    CONFIG_ARGUMENT = "--config.file={config}"
