@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from exporter.config import load_settings
 from tests.docs.pages import RUNBOOKS, Page, read, rules, runbooks, severities
 
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
@@ -61,3 +62,45 @@ def test_a_page_says_when_to_silence_and_where_the_limit_stands(page: Page) -> N
         assert any(word.startswith("--duration=") for word in silence)
     _, _, mitigation = page.text.partition("## Mitigation")
     assert re.search(r"`(ward\.yml|rules/\w+\.yml|(classes|devices)\[\]\.limits\.\w+)`", mitigation)
+
+
+#: How pages write the times that rules have.
+WRITTEN = {"10s": "10 s", "1m": "a minute", "5m": "5 min", "900": "15 min", "3600": "1 h"}
+
+
+@pytest.mark.parametrize("alert", sorted(severities()))
+def test_times_on_a_page_are_those_of_its_rule(alert: str) -> None:
+    """What a rule waits for, and how far back it looks for failures, is what its page says under Meaning."""
+    meaning = _meaning(alert)
+    for rule in (rule for rule in rules() if rule.get("alert") == alert):
+        times = [rule["for"]] if "for" in rule else []
+        times += re.findall(r"rate\([^()]*\[(\w+)\]\)", rule["expr"])
+        times += re.findall(r"last_change_timestamp_seconds >= (\d+)", rule["expr"])
+        assert [time for time in times if WRITTEN[time] not in meaning] == []
+        if "tier" in rule["labels"]:
+            assert re.search(rf"{WRITTEN[times[0]]} \((label )?`tier` is `{rule['labels']['tier']}`\)", meaning)
+
+
+def test_limits_on_the_pages_are_the_shipped_ones() -> None:
+    """The limits, windows and counts that pages speak of are those of the shipped settings."""
+    settings = load_settings(None)
+    probes = settings.probe.window / settings.probe.interval
+    for kind, entry in zip(("IspLink", "Device"), settings.classes, strict=True):
+        limits = entry.limits
+        assert f"last {settings.probe.window:g} s" in _meaning(f"{kind}HighLatency")
+        assert f" {1000 * limits['rtt']:g} ms " in _meaning(f"{kind}HighLatency")
+        loss = _meaning(f"{kind}PacketLoss")
+        assert f"More than {100 * limits['loss']:g} % of the last {settings.probe.window:g} s" in loss
+        assert f" {int(limits['loss'] * probes) + 1} of {probes:g} and more" in loss
+        flapping = _meaning(f"{kind}Flapping")
+        assert f"at least {limits['flap_changes']:g} times" in flapping
+        assert f"within {settings.flapping.window / 60:g} min (`flapping.window`)" in flapping
+    down = _meaning("IspLinkDown")
+    assert f"after {settings.probe.down_after} losses in a row" in down
+    assert f"after {settings.probe.up_after} replies in a row" in down
+
+
+def _meaning(alert: str) -> str:
+    """The section, as one line."""
+    page = read(RUNBOOKS / f"{alert}.md")
+    return " ".join(page.text.partition("## Meaning")[2].partition("## Impact")[0].split())
