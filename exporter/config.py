@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter import addresses, values
+from exporter.config_snmp import OPTIONS, SNMP, SnmpSettings, read_snmp, wrong_auth
 from exporter.document import Document, load_file
 from exporter.errors import ConfigError, Problem
 from exporter.fields import ABSENT, ListOf, MapOf, Reader, Table
@@ -62,7 +63,7 @@ class Match:
 class DeviceClass:
     """Defaults for the devices that match; None, "" and absent keys leave the general default.
 
-    `limits` has keys of `Limits` (seconds, 0..1, changes), `probe` of `ProbeOptions`.
+    `limits` has keys of `Limits` (seconds, 0..1, changes), `probe` of `ProbeOptions`, `snmp` of `SnmpOptions`.
     """
 
     name: str
@@ -72,6 +73,7 @@ class DeviceClass:
     limits: Mapping[str, Any] = field(default_factory=dict)
     probe: Mapping[str, Any] = field(default_factory=dict)
     histogram: bool | None = None
+    snmp: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class Settings:
     flapping: FlappingSettings = FlappingSettings()
     classes: tuple[DeviceClass, ...] = ()
     inventory: tuple[FileSource | UrlSource, ...] = ()
+    snmp: SnmpSettings = field(default_factory=SnmpSettings)
 
 
 PROBE_OPTIONS = {
@@ -119,7 +122,6 @@ LIMITS = Table(
     }
 )
 PRIORITY = values.whole(0, 5)
-_NO_SNMP = {"snmp": "SNMP is not supported yet"}
 
 _CLASS = Table(
     {
@@ -138,9 +140,9 @@ _CLASS = Table(
         "limits": LIMITS,
         "probe": Table(PROBE_OPTIONS),
         "histogram": values.flag,
+        "snmp": OPTIONS,
     },
     required=("name",),
-    hints=_NO_SNMP,
 )
 _SOURCE = Table(
     {
@@ -169,8 +171,8 @@ SETTINGS = Table(
         "flapping": Table({"window": values.duration("10s", "1d")}),
         "classes": ListOf(_CLASS),
         "inventory": ListOf(_SOURCE),
-    },
-    hints=_NO_SNMP,
+        "snmp": SNMP,
+    }
 )
 
 
@@ -208,15 +210,16 @@ def _settings(path: Path, document: Document, problems: list[Problem]) -> Settin
         way = ("flapping", "window")
         least = values.show_seconds(shortest)
         reader.problem(way, f"going down and up again takes {least} of probes; expected at least that")
+    snmp = read_snmp(reader, path.parent, keys.get("snmp", {}), written.get("snmp"))
     classes: tuple[DeviceClass, ...] = ()
     if "classes" in keys:
-        classes = _classes(reader, keys["classes"], written["classes"])
+        classes = _classes(reader, keys["classes"], written["classes"], snmp)
     elif path != DEFAULT_FILE:
         classes = load_settings(None).classes
     inventory: tuple[FileSource | UrlSource, ...] = (FileSource(DEFAULT_INVENTORY),)
     if "inventory" in keys:
         inventory = _inventory(reader, path.parent, keys["inventory"], written["inventory"])
-    return Settings(path, probe, flapping, classes, inventory)
+    return Settings(path, probe, flapping, classes, inventory, snmp)
 
 
 def _probe(reader: Reader, keys: dict[str, Any]) -> ProbeSettings:
@@ -238,7 +241,7 @@ def _probe(reader: Reader, keys: dict[str, Any]) -> ProbeSettings:
     return probe
 
 
-def _classes(reader: Reader, tables: list[Any], written: list[Any]) -> tuple[DeviceClass, ...]:
+def _classes(reader: Reader, tables: list[Any], written: list[Any], snmp: SnmpSettings) -> tuple[DeviceClass, ...]:
     classes = []
     first: dict[str, int] = {}
     takes_all = ""
@@ -253,6 +256,8 @@ def _classes(reader: Reader, tables: list[Any], written: list[Any]) -> tuple[Dev
         if takes_all:
             message = f"is never reached: {takes_all!r} before it takes every device"
             reader.problem(("classes", position), message)
+        if wrong := wrong_auth(keys.get("snmp", {}), snmp):
+            reader.problem(("classes", position, "snmp", "auth"), wrong)
         if not written[position].get("match"):
             takes_all = name
         match = dict(keys.get("match", {}))

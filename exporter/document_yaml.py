@@ -21,6 +21,8 @@ MAX_EXPANDED = 1_000_000
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = yaml.constructor.SafeConstructor()
+#: Neither tag nor alias is named in a message: it may be a password that should have been quoted.
+_TAGGED = "tags are not supported; text that starts with ! needs quotes"
 _EMPTY = {"int": "a number", "float": "a number", "bool": "a boolean"}
 
 
@@ -145,7 +147,7 @@ class _Reader:
                 raise self._stop(line, f"nested more than {MAX_DEPTH} levels deep")
             keyed = isinstance(event, yaml.MappingStartEvent)
             if event.tag not in {None, "!", _TAG + ("map" if keyed else "seq")}:
-                raise self._stop(line, f"the tag {_shown(event.tag)} is not supported")
+                raise self._stop(line, _TAGGED)
             self.nodes += 1
             self.stack.append(_Open({} if keyed else [], _Place(line), event.anchor, self.nodes))
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -178,7 +180,7 @@ class _Reader:
         if kind == "null":
             return None
         if kind not in {"bool", "int", "float"}:
-            raise self._stop(line, f"the tag {_shown(event.tag)} is not supported")
+            raise self._stop(line, _TAGGED)
         try:
             node = yaml.ScalarNode(_TAG + kind, event.value)
             return getattr(_SCALARS, f"construct_yaml_{kind}")(node)
@@ -191,7 +193,7 @@ class _Reader:
         if known is None:
             inside = any(part.anchor == event.anchor for part in self.stack)
             reason = "stands for a value that it is itself part of" if inside else "has no anchor before it"
-            raise self._stop(line, f"the alias *{event.anchor} {reason}")
+            raise self._stop(line, f"the alias here {reason}; text that starts with * needs quotes")
         value, place, size = known
         self.nodes += size
         self.expanded += size
@@ -258,10 +260,6 @@ class _Reader:
                     if key not in part.value:
                         part.value[key] = member
                         part.place.members[key] = source_place.members[key]
-
-
-def _shown(tag: str | None) -> str:
-    return repr(tag.replace(_TAG, "!!") if tag else "?")
 
 
 def _kind(event: yaml.ScalarEvent) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from exporter.document import Document, Way
+from exporter.document import Document, Way, show_way
 from exporter.errors import Problem
 
 #: Turns a scalar as it was written into the value that is meant; raises WrongError.
@@ -34,11 +34,15 @@ class WrongError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A mapping with these keys. `hints` has a sentence for keys that people try and that do not exist."""
+    """A mapping with these keys. `hints` has a sentence for keys that people try and that do not exist.
+
+    What stands in place of a `private` one, or of one of its keys, may be a secret: no message repeats it.
+    """
 
     keys: Mapping[str, Schema]
     required: tuple[str, ...] = ()
     hints: Mapping[str, str] = field(default_factory=dict)
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ class Reader:
     def table(self, schema: Table, value: Any, way: Way) -> Any:
         """A dict of the keys that are present and right; ABSENT if `value` is no mapping."""
         if not isinstance(value, dict):
-            self.problem(way, f"found {shown(value)}; expected a mapping of {listed(schema.keys)}")
+            self.problem(way, f"found {_found(schema, value)}; expected a mapping of {listed(schema.keys)}")
             return ABSENT
         result: dict[str, Any] = {}
         keys = schema.keys
@@ -119,6 +123,11 @@ class Reader:
         """Note a key that the table does not have."""
         hint = schema.hints.get(key) or did_you_mean(key, schema.keys)
         hint = hint or f"expected one of {listed(schema.keys)}"
+        if schema.private:
+            # `{community public}` is a key too, by the letter.
+            line = self.document.places.line(way)
+            self.problems.append(Problem(self.document.name, line, show_way(way[:-1]), f"unknown key; {hint}"))
+            return
         self.problem(way, f"unknown {what} {shown(key)}; {hint}")
 
     def _list(self, schema: ListOf, value: Any, way: Way) -> Any:
@@ -132,7 +141,7 @@ class Reader:
 
     def _map(self, schema: MapOf, value: Any, way: Way) -> Any:
         if not isinstance(value, dict):
-            self.problem(way, f"found {shown(value)}; expected a mapping")
+            self.problem(way, f"found {_found(schema.item, value)}; expected a mapping")
             return ABSENT
         result = {}
         for key, member in value.items():
@@ -150,6 +159,13 @@ class Reader:
             return f"found {shown(value)}; expected {wrong.expected}, in quotes"
         read_as = f", which YAML reads as {shown(value)}" if shown(value) != f"the number {raw}" else ""
         return f'found {raw} without quotes{read_as}; expected {wrong.expected}: quote it, "{raw}"'
+
+
+def _found(schema: Schema, value: Any) -> str:
+    """What stands in place of a mapping."""
+    if isinstance(schema, Table) and schema.private and not isinstance(value, list):
+        return "a single value"
+    return shown(value)
 
 
 def shown(value: Any) -> str:

@@ -13,7 +13,10 @@ HOUSE = ROOT / "exporter"
 #: A folder may import those to its left, and the modules beside it that read text: never the other way.
 ORDER = ("inventory", "icmp", "snmp", "state", "exposition", "web")
 #: Modules of the top level that any folder may import, in the order in which they may import each other.
-FOUNDATION = ("__init__", "errors", "document_yaml", "document", "fields", "values", "addresses", "config")
+FOUNDATION = (
+    *("__init__", "errors", "document_yaml", "document", "fields", "values", "addresses"),
+    *("credentials", "config_auths", "config_snmp", "config"),
+)
 #: What the command line runs beside `serve`.
 TOOLS = "tools"
 #: Those that know the folders.

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from exporter.config import Settings
+from exporter.config_snmp import wrong_auth
 from exporter.errors import Problem
 from exporter.inventory.classes import Classes, same_family
 from exporter.inventory.device import Device, Inventory, Site
@@ -27,6 +28,7 @@ def build(
     sites = _sites(entries, problems)
     by_name = _unique(entries.devices, problems)
     _check_sources(by_name, problems)
+    _check_auths(by_name, settings, problems)
     # A device that is refused for another reason is no reason to refuse its children too.
     known = {entry.keys["name"] for entry in entries.devices if "name" in entry.keys}
     missing = _check_parents(by_name, known, problems, None if not parents_may_be_missing else warnings)
@@ -41,6 +43,9 @@ def build(
         if site and site not in sites:
             sites[site] = Site(name=site)
         devices.append(classes.device(keys, sites[site] if site else None))
+        if "snmp" in keys and devices[-1].snmp is None:
+            no_auth = f"{name!r} has SNMP keys and no auth, of its own or of its class: it is not polled"
+            warnings.append(f"{entry.where('snmp')}: {no_auth}")
     warnings.extend(_shared_addresses(by_name, devices))
     return Inventory(tuple(devices), sites, tuple(warnings))
 
@@ -80,6 +85,12 @@ def _check_sources(by_name: Mapping[str, Entry], problems: list[Problem]) -> Non
         if source and not same_family(source, entry.keys["address"]):
             message = f"{source} and the device's address are not of one address family"
             problems.append(entry.document.problem((*entry.way, "probe", "source"), message))
+
+
+def _check_auths(by_name: Mapping[str, Entry], settings: Settings, problems: list[Problem]) -> None:
+    for entry in by_name.values():
+        if "snmp" in entry.keys and (wrong := wrong_auth(entry.keys["snmp"], settings.snmp)):
+            problems.append(entry.document.problem((*entry.way, "snmp", "auth"), wrong))
 
 
 def _check_parents(

@@ -10,7 +10,7 @@ from typing import Any
 
 from exporter import addresses
 from exporter.config import PROBE_OPTIONS, DeviceClass, Settings
-from exporter.inventory.device import Device, Limits, ProbeOptions, Site
+from exporter.inventory.device import Device, Limits, ProbeOptions, Site, SnmpOptions
 
 DEFAULT_ROLE = "device"
 DEFAULT_PRIORITY = 3
@@ -50,7 +50,7 @@ class AddressGlob:
 class _Class:
     """A class ready for use: its match compiled, its defaults merged over the general ones."""
 
-    __slots__ = ("address", "globs", "histogram", "labels", "limits", "priority", "probe", "role")
+    __slots__ = ("address", "globs", "histogram", "labels", "limits", "priority", "probe", "role", "snmp")
 
     def __init__(self, chosen: DeviceClass, limits: Limits, probe: ProbeOptions) -> None:
         match = chosen.match
@@ -63,6 +63,7 @@ class _Class:
         self.limits = replace(limits, **chosen.limits)
         self.probe = replace(probe, **chosen.probe)
         self.histogram = bool(chosen.histogram)
+        self.snmp = chosen.snmp
 
     def takes(self, keys: Mapping[str, Any]) -> bool:
         if self.address is not None and not self.address.takes(keys["address"]):
@@ -93,6 +94,8 @@ class Classes:
         given.setdefault("histogram", chosen.histogram)
         given["limits"] = replace(chosen.limits, **keys["limits"]) if "limits" in keys else chosen.limits
         given["probe"] = self._probe(chosen.probe, keys)
+        if chosen.snmp or "snmp" in keys:
+            given["snmp"] = _snmp(chosen.snmp, keys.get("snmp", {}))
         if "labels" in keys:
             given["labels"] = tuple(sorted(keys["labels"].items()))
         if site is not None:
@@ -110,6 +113,11 @@ class Classes:
             # A class's IPv4 source says nothing about the IPv6 devices in it: those leave it to the kernel.
             own = {**own, "source": ""}
         return replace(inherited, **own) if own else inherited
+
+
+def _snmp(inherited: Mapping[str, Any], own: Mapping[str, Any]) -> SnmpOptions | None:
+    options = {**inherited, **own}
+    return SnmpOptions(**options) if "auth" in options else None
 
 
 def same_family(source: str, address: str) -> bool:

@@ -34,6 +34,15 @@ class Limits:
     flap_changes: int = 3
 
 
+@dataclass(frozen=True, slots=True)
+class SnmpOptions:
+    """How a device is polled: `auth` is a name in the settings; without `modules` its sysObjectID chooses them."""
+
+    auth: str
+    port: int = 161
+    modules: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """One probed target. `name` is unique; `address` is an IP address in canonical form, or a host name."""
@@ -55,6 +64,8 @@ class Device:
     limits: Limits = Limits()
     probe: ProbeOptions = ProbeOptions()
     histogram: bool = False
+    #: None where nothing is polled.
+    snmp: SnmpOptions | None = None
     #: Its own windows, and its site's behind them.
     maintenance: tuple[Window, ...] = ()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from exporter import addresses, values
 from exporter.config import LIMITS, PRIORITY, PROBE_OPTIONS
+from exporter.config_snmp import OPTIONS
 from exporter.document import Document, Way
 from exporter.errors import Problem
 from exporter.fields import ABSENT, ListOf, MapOf, Reader, Table, WrongError, listed
@@ -19,7 +20,6 @@ from exporter.inventory.device import Window
 
 _LATITUDE = values.number(-90, 90, "degrees")
 _LONGITUDE = values.number(-180, 180, "degrees")
-_NO_SNMP = {"snmp": "SNMP is not supported yet"}
 
 _WINDOWS = ListOf(Table({"start": values.instant, "end": values.instant}, required=("start", "end")))
 
@@ -42,10 +42,10 @@ DEVICE = Table(
         "limits": LIMITS,
         "probe": Table(PROBE_OPTIONS),
         "histogram": values.flag,
+        "snmp": OPTIONS,
         "maintenance": _WINDOWS,
     },
     required=("name", "address"),
-    hints=_NO_SNMP,
 )
 SITE = Table(
     {
@@ -56,7 +56,7 @@ SITE = Table(
         "maintenance": _WINDOWS,
     }
 )
-INVENTORY = Table({"sites": MapOf(values.name, SITE), "devices": ListOf(DEVICE)}, hints=_NO_SNMP)
+INVENTORY = Table({"sites": MapOf(values.name, SITE), "devices": ListOf(DEVICE)})
 GROUP = Table(
     {"targets": ListOf(values.name), "labels": MapOf(values.text, values.text)},
     required=("targets",),
@@ -107,7 +107,7 @@ def parse_inventory(document: Document, entries: Entries, problems: list[Problem
 
 
 def _mapping(reader: Reader, entries: Entries) -> None:
-    outer = Table({key: lambda value: value for key in INVENTORY.keys}, hints=INVENTORY.hints)
+    outer = Table({key: lambda value: value for key in INVENTORY.keys})
     value = reader.table(outer, reader.document.value, ())
     if value is ABSENT:
         return
@@ -220,7 +220,7 @@ def _table(reader: Reader, entries: Entries) -> None:
     if not header:
         reader.problem((), "the file is empty; expected a header such as name,address,site,role")
         return
-    known = Table(dict.fromkeys(columns(), values.text), hints=_NO_SNMP)
+    known = Table(dict.fromkeys(columns(), values.text))
     if not any(column in known.keys for column in header):
         found = listed(header)[:80]
         reader.problem((), f"the first line is no header: found {found!r}; expected name,address,...")

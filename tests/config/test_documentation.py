@@ -18,11 +18,13 @@ from exporter.config import (
     ProbeSettings,
     load_settings,
 )
+from exporter.config_auths import AUTH_PROTOCOLS, PRIV_PROTOCOLS, SECURITY_LEVELS
+from exporter.config_snmp import SnmpSettings
 from exporter.document import parse
 from exporter.errors import Problem
 from exporter.fields import ListOf, MapOf, Schema, Table
 from exporter.inventory.build import build
-from exporter.inventory.device import Device, Limits
+from exporter.inventory.device import Device, Limits, SnmpOptions
 from exporter.inventory.parse import GROUP, INVENTORY, SD_LABELS, Entries, parse_inventory
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
@@ -61,12 +63,17 @@ def default(key: str) -> str:
     return rows()[key][1].strip("`")
 
 
+SNMP_NUMBERS = ("interval", "slow_interval", "timeout", "retries", "max_repetitions", "workers")
+
+
 @pytest.mark.parametrize(
     ("key", "real"),
     [
         *((f"probe.{key}", getattr(ProbeSettings(), key)) for key in ProbeSettings.__dataclass_fields__),
         ("flapping.window", FlappingSettings().window),
         ("inventory[].refresh", DEFAULT_REFRESH),
+        *((f"snmp.{key}", getattr(SnmpSettings(), key)) for key in SNMP_NUMBERS),
+        ("classes[].snmp.port", SnmpOptions("").port),
         ("classes[].limits.rtt", Limits().rtt),
         ("classes[].limits.loss", Limits().loss),
         ("classes[].limits.flap_changes", Limits().flap_changes),
@@ -81,6 +88,26 @@ def test_defaults_on_the_page_are_those_of_the_code(key: str, real: object) -> N
         assert (values.ratio(written) if written.endswith("%") else values.seconds(written)) == real
     else:
         assert {str(real), str(real).lower(), repr(real).replace("'", '"')} & {written}
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("auth_protocol", AUTH_PROTOCOLS), ("priv_protocol", PRIV_PROTOCOLS), ("security_level", SECURITY_LEVELS)],
+)
+def test_the_words_of_version_3_are_on_the_page(key: str, words: tuple[str, ...]) -> None:
+    """Protocols and levels are listed as the code knows them."""
+    assert tuple(re.findall(r"`(\w+)`", rows()[f"snmp.auths.*.{key}"][0])) == words
+
+
+def test_the_credentials_on_the_page_are_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example of credentials is read without a problem, its secrets given."""
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (shown,) = (block for block in blocks if block.startswith("snmp:"))
+    (tmp_path / "branch").write_text("public\n")
+    (tmp_path / "ward.yml").write_text(shown.replace("/run/secrets/", ""))
+    for name in re.findall(r"\bWARD_\w+", shown):
+        monkeypatch.setenv(name, "a long password")
+    assert set(load_settings(tmp_path / "ward.yml").snmp.auths) == {"branch", "core"}
 
 
 def test_the_shipped_classes_on_the_page_are_those_that_ship() -> None:

@@ -17,6 +17,7 @@ from exporter.config import (
     UrlSource,
     load_settings,
 )
+from exporter.config_snmp import SnmpSettings
 from exporter.document import MAX_BYTES
 from exporter.errors import ConfigError
 
@@ -76,10 +77,11 @@ def test_embedded_default_has_the_documented_values() -> None:
 def test_what_a_file_leaves_out_is_as_shipped(name: str) -> None:
     """An empty file and one that spells the defaults out mean the same."""
     settings, shipped = load_settings(HERE / name), load_settings(None)
-    assert (settings.probe, settings.flapping, settings.classes) == (
+    assert (settings.probe, settings.flapping, settings.classes, settings.snmp) == (
         shipped.probe,
         shipped.flapping,
         shipped.classes,
+        SnmpSettings(),
     )
     assert settings.inventory[0] == FileSource("devices/*.yml", 14 if name == "shipped.good.yml" else None)
 

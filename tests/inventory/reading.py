@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from exporter.config import FileSource, Settings, load_settings
+from exporter.config import FileSource, load_settings
 from exporter.inventory.device import Device, Inventory
 from exporter.inventory.sources import Sources
 
@@ -15,7 +16,7 @@ def read(folder: Path, *patterns: str, config: str = "") -> Inventory:
         (folder / "ward.yml").write_text(config)
     shipped = load_settings(folder / "ward.yml" if config else None)
     sources = tuple(FileSource(pattern) for pattern in patterns)
-    settings = Settings(folder / "ward.yml", shipped.probe, shipped.flapping, shipped.classes, sources)
+    settings = replace(shipped, path=folder / "ward.yml", inventory=sources)
     return Sources(settings).read()
 
 

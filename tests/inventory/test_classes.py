@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from exporter.config import examine_settings
 from exporter.errors import ConfigError
 from exporter.inventory.classes import AddressGlob
-from exporter.inventory.device import Limits, ProbeOptions
-from tests.inventory.reading import read_text
+from exporter.inventory.device import Limits, ProbeOptions, SnmpOptions
+from exporter.inventory.sources import Sources
+from tests.inventory.reading import read, read_text
 
 
 @pytest.mark.parametrize(
@@ -95,3 +97,83 @@ def test_sources_of_the_wrong_family_are_refused(tmp_path: Path) -> None:
     assert read_text(tmp_path, text.format("host"))["a"].probe.source == "10.0.0.1"
     with pytest.raises(ConfigError, match=r"2: devices\[0\]\.probe\.source: .* not of one address family"):
         read_text(tmp_path, text.format("::1"))
+
+
+SNMP = """
+snmp: {auths: {branch: {version: 2, community: public}, core: {version: 3, username: ward}}}
+classes:
+  - {name: switches, match: {role: switch}, snmp: {auth: branch, port: 1161, modules: [if_mib]}}
+  - {name: printers, match: {role: printer}, snmp: {modules: [printer]}}
+"""
+POLLED = """
+devices:
+  - {name: plain, address: 10.1.1.1, role: switch}
+  - {name: own, address: 10.1.1.2, role: switch, snmp: {auth: core, modules: [if_mib, ucd]}}
+  - {name: by-its-id, address: 10.1.1.3, role: switch, snmp: {port: 161, modules: []}}
+  - {name: printer, address: 10.1.1.4, role: printer, snmp: {auth: core}}
+  - {name: quiet, address: 10.1.1.5, role: printer}
+  - {name: alone, address: 10.1.1.6, role: server, snmp: {auth: branch}}
+"""
+
+
+def test_snmp_keys_of_a_device_win_over_those_of_its_class(tmp_path: Path) -> None:
+    """Auth, port and modules come each from the device, else from its class; without an auth nothing is polled."""
+    devices = read_text(tmp_path, POLLED, config=SNMP)
+    assert {name: device.snmp for name, device in devices.items()} == {
+        "plain": SnmpOptions("branch", 1161, ("if_mib",)),
+        "own": SnmpOptions("core", 1161, ("if_mib", "ucd")),
+        "by-its-id": SnmpOptions("branch", 161, ()),
+        "printer": SnmpOptions("core", 161, ("printer",)),
+        "quiet": None,
+        "alone": SnmpOptions("branch"),
+    }
+
+
+def test_a_table_has_snmp_columns(tmp_path: Path) -> None:
+    """The SNMP keys are columns of a CSV; several modules stand in one cell, separated by semicolons."""
+    rows = (
+        "name,address,snmp.auth,snmp.port,snmp.modules",
+        "a,10.1.1.1,core,1161,if_mib; ucd",
+        "b,b,core,,",
+        "c,c,,,",
+    )
+    devices = read_text(tmp_path, "\n".join(rows), "devices.csv", SNMP)
+    assert [device.snmp for device in devices.values()] == [
+        SnmpOptions("core", 1161, ("if_mib", "ucd")),
+        SnmpOptions("core"),
+        None,
+    ]
+
+
+def test_snmp_keys_without_an_auth_are_told(tmp_path: Path) -> None:
+    """A device that has SNMP keys, and no auth from anywhere, is a warning with its place."""
+    (tmp_path / "devices.yml").write_text(
+        "devices:\n  - {name: a, address: 10.1.1.1}\n  - {name: b, address: 10.1.1.2, snmp: {port: 1161}}\n"
+    )
+    (warning,) = read(tmp_path, "devices.yml", config=SNMP).warnings
+    assert warning == (
+        f"{tmp_path}/devices.yml:3: 'b' has SNMP keys and no auth, of its own or of its class: it is not polled"
+    )
+
+
+def test_an_auth_that_is_refused_is_told_once(tmp_path: Path) -> None:
+    """What is wrong with an auth is no second problem at each device that names it; an unknown name is."""
+    (tmp_path / "ward.yml").write_text(
+        "inventory: [{file: devices.yml}]\n"
+        "snmp: {auths: {branch: {version: 2}, core: {version: 3, username: ward}}}\n"
+    )
+    (tmp_path / "devices.yml").write_text(
+        "devices:\n"
+        "  - {name: a, address: 10.1.1.1, snmp: {auth: branch}}\n"
+        "  - {name: b, address: 10.1.1.2, snmp: {auth: brnach}}\n"
+        "  - {name: c, address: 10.1.1.3, snmp: {auth: public}}\n"
+    )
+    settings, problems = examine_settings(tmp_path / "ward.yml")
+    assert [problem.path for problem in problems] == ["snmp.auths.branch"]
+    with pytest.raises(ConfigError) as caught:
+        Sources(settings).read()
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"{tmp_path}/devices.yml:3: devices[1].snmp.auth: no auth has the name 'brnach'; did you mean 'branch'?",
+        f"{tmp_path}/devices.yml:4: devices[2].snmp.auth: no auth has the name 'public'; "
+        "snmp.auths in ward.yml has branch, core",
+    ]
