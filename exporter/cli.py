@@ -1,4 +1,4 @@
-"""The command line: `ward-exporter serve`, `check` and `alert-log`."""
+"""The command line: `ward-exporter serve`, `check`, `encrypt` and `alert-log`."""
 
 from __future__ import annotations
 
@@ -55,6 +55,19 @@ def parser() -> argparse.ArgumentParser:
         help="list every problem of a configuration and its inventory",
         allow_abbrev=False,
     )
+    encryption = commands.add_parser(
+        "encrypt", help="turn a secret into text that may stand in ward.yml", allow_abbrev=False
+    )
+    encryption.add_argument(
+        "--key.file", dest="key", type=Path, default=Path("ward.key"), metavar="FILE", help="default: %(default)s"
+    )
+    encryption.add_argument(
+        "--key.generate",
+        dest="generate",
+        action="store_const",
+        const=True,
+        help="make a new key first; the file must not exist",
+    )
     printer = commands.add_parser(
         "alert-log", help="print the notifications that Alertmanager sends to a webhook", allow_abbrev=False
     )
@@ -76,6 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from exporter.tools.check import check  # noqa: PLC0415 - needs neither web server nor sockets
 
             return check(options.config, sys.stdout)
+        if options.command == "encrypt":
+            from exporter.tools.encrypt import encrypt  # noqa: PLC0415 - what the others do without
+
+            return encrypt(options.key, bool(options.generate), sys.stdin, sys.stdout)
         if options.command == "alert-log":
             from exporter.tools.alert_log import alert_log  # noqa: PLC0415 - what the others do without
 
