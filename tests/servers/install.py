@@ -63,11 +63,16 @@ _TOOLS = {
     "util-linux": ("usr/bin/nsenter", "usr/bin/unshare", "usr/bin/setpriv"),
 }
 FLOOR = Generation("floor", Path("/"), _SERVERS | _TOOLS)
-# From trixie on promtool is a package of its own.
+# From trixie on promtool is a package of its own, and vmalert-tool is there.
 TRIXIE = Generation(
     "trixie",
     CACHE / "trixie",
-    _SERVERS | {"prometheus": ("usr/bin/prometheus",), "promtool": ("usr/bin/promtool",)},
+    _SERVERS
+    | {
+        "prometheus": ("usr/bin/prometheus",),
+        "promtool": ("usr/bin/promtool",),
+        "victoria-metrics": (*_SERVERS["victoria-metrics"], "usr/bin/vmalert-tool"),
+    },
 )
 
 

@@ -1,0 +1,1 @@
+"""The rule pack, held against promtool of both generations and vmalert-tool."""

@@ -1,0 +1,163 @@
+"""Stories for rules/sites.yml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from tests.rules.trials import REASONS, Suppressed, Trouble, labelled
+from tests.rules.world import WELL, Case, Course, Device, Series, Value, ago, said
+
+START = 30
+#: A link's last reply came with its last good sample.
+SILENT: Mapping[str, Value] = {
+    "up": 0,
+    "last_reply_timestamp_seconds": START - 5,
+    "last_change_timestamp_seconds": START,
+}
+#: Down by its verdict, with a last reply that stays 10 s back: not yet more than 10.
+AT_THE_LIMIT: Mapping[str, Value] = {"up": 0, "last_reply_timestamp_seconds": ago(10)}
+NOT_SHADOWED = tuple(reason for reason in REASONS if reason != "shadowed")
+BATUMI = tuple(Device(f"batumi-{name}", "isp", "batumi-02", "magti") for name in "ab")
+BEHIND = tuple(Device(f"batumi-sw{number}", "switch", "batumi-02") for number in (1, 2, 3))
+
+
+def cut(
+    links: Sequence[Device],
+    end: int | None = None,
+    suppressed: Suppressed | None = None,
+    how: Mapping[str, Value] = SILENT,
+) -> list[Series]:
+    """Links that are down from the start to the end."""
+    courses: dict[str, Course] = {
+        name: {START: value} | ({end: WELL} if end else {}) for name, value in how.items()
+    }
+    return [one for link in links for one in link.series(suppressed, **courses)]
+
+
+def well(devices: Sequence[Device]) -> list[Series]:
+    return [one for device in devices for one in device.series()]
+
+
+def isolated(end: int | None = None, value: float = 1, site: str = "batumi-02") -> Series:
+    return said("ward_site_isolated", {0: 0, START: value} | ({end: 0} if end else {}), site=site)
+
+
+ISOLATED = Trouble(
+    name="SiteIsolated",
+    alert=labelled("SiteIsolated", "critical", site="batumi-02", role="isp", priority="0"),
+    says=lambda end, suppressed: [*cut(BATUMI, end, suppressed), *well(BEHIND), isolated(end)],
+    # At 35 s it is 10 s since the last reply.
+    fires=40,
+    never={
+        "one link's last reply is 10 s old": [
+            *cut(BATUMI[:1]),
+            *cut(BATUMI[1:], how=AT_THE_LIMIT),
+            isolated(),
+        ],
+        "no reply, but not isolated": [*cut(BATUMI), *well(BEHIND), isolated(value=0)],
+        "it is another site": [*cut(BATUMI), *well(BEHIND), isolated(value=0), isolated(site="poti-01")],
+        "all that is down is in maintenance": [
+            *cut(BATUMI[:1], suppressed={"maintenance": 1}),
+            *cut(BATUMI[1:], suppressed={"flapping": 1}),
+            isolated(),
+        ],
+    },
+    summary="Site batumi-02 is cut off",
+    description=(
+        "All ISP links of batumi-02 are down. Behind them: 3 other devices, whose own alerts are held back."
+    ),
+    held="The exporter is silent; last known: all ISP links of the site are down.",
+    dashboard="ward-site?var-site=batumi-02",
+    reasons=NOT_SHADOWED,
+)
+
+REDUNDANCY = Trouble(
+    name="SiteRedundancyLost",
+    alert=labelled("SiteRedundancyLost", "high", site="batumi-02", role="isp", priority="0"),
+    says=lambda end, suppressed: [*cut(BATUMI[:1], end, suppressed), *well(BATUMI[1:]), isolated(value=0)],
+    fires=90,
+    never={
+        "all are up": [*well(BATUMI), isolated(value=0)],
+        # SiteIsolated would fire: its links have not answered. Here they have.
+        "the site is isolated": [*cut(BATUMI, how=AT_THE_LIMIT), isolated()],
+        "a switch is down": [*well(BATUMI), *cut(BEHIND), isolated(value=0)],
+        "a link of no site": cut([Device("lonely", "isp", "", "magti")]),
+    },
+    summary="Site batumi-02 has lost its redundancy",
+    description="ISP links of batumi-02 that are down: 1. It hangs on what is left.",
+    held="The exporter is silent; last known: some ISP links of the site are down.",
+    dashboard="ward-site?var-site=batumi-02",
+    reasons=NOT_SHADOWED,
+    waits=60,
+)
+
+
+def links(*where: tuple[str, str]) -> list[Device]:
+    """A link for each pair of site and provider."""
+    return [Device(f"link-{number}", "isp", *pair) for number, pair in enumerate(where)]
+
+
+THREE = links(("batumi-02", "magti"), ("poti-01", "magti"), ("gori-01", "magti"))
+PROVIDER = Trouble(
+    name="ProviderOutage",
+    alert=labelled("ProviderOutage", "critical", provider="magti", role="isp", priority="0"),
+    says=lambda end, suppressed: [
+        *cut(THREE[:1]),
+        *cut(THREE[1:], end, suppressed),
+        *(isolated(value=0, site=link.site) for link in THREE),
+    ],
+    fires=40,
+    never={
+        "two sites": cut(THREE[:2]),
+        "three links at two sites": cut(links(("a", "magti"), ("b", "magti"), ("b", "magti"))),
+        "three sites, two providers": cut(links(("a", "magti"), ("b", "magti"), ("c", "silknet"))),
+        "three links of no site": cut(links(("", "magti"), ("", "magti"), ("", "magti"))),
+        "three links of no provider": cut(links(("a", ""), ("b", ""), ("c", ""))),
+        "the last reply of the third is 10 s old": [*cut(THREE[:2]), *cut(THREE[2:], how=AT_THE_LIMIT)],
+        "the third is up": [*cut(THREE[:2]), *cut(THREE[2:], how={"last_reply_timestamp_seconds": 0})],
+        "not links but switches": cut([Device(f"sw{site}", "switch", site, "magti") for site in "abc"]),
+    },
+    summary="Provider magti has an outage",
+    description="Links of magti at 3 sites are down at once.",
+    held="The exporter is silent; last known: links at three or more sites are down.",
+    dashboard="ward-isp?var-provider=magti",
+    reasons=NOT_SHADOWED,
+    # The sites have lost redundancy, too, in the end.
+    matching='alertname!="SiteRedundancyLost"',
+)
+
+SWITCHES = [Device(f"sw{number}", "switch", "hq") for number in range(10)]
+WORDS = (
+    "more than half of the devices do not answer. So much at once is a fault on our side: the exporter's uplink, "
+    "its machine, or a core device. Alerts of single devices are held back."
+)
+MASS = Trouble(
+    name="MassOutage",
+    alert=labelled("MassOutage", "critical"),
+    says=lambda end, suppressed: [
+        *cut(SWITCHES[:6], end),
+        *well(SWITCHES[6:]),
+        said("ward_mass_outage", {0: 0, START: 1} | ({end: 0} if end else {})),
+    ],
+    fires=40,
+    never={
+        "no more than half": [*cut(SWITCHES[:5]), *well(SWITCHES[5:]), said("ward_mass_outage", 0)],
+        "the last replies are 10 s old": [
+            *cut(SWITCHES[:6], how=AT_THE_LIMIT),
+            *well(SWITCHES[6:]),
+            said("ward_mass_outage", {0: 0, START: 1}),
+        ],
+    },
+    summary="More than half of the inventory is down, seen from exporter:9841",
+    description=WORDS,
+    held=f"The exporter is silent; last known: {WORDS}",
+    dashboard="ward-overview",
+    # It is what suppresses.
+    reasons=(),
+)
+
+
+def cases() -> Iterator[Case]:
+    for one in (ISOLATED, REDUNDANCY, PROVIDER, MASS):
+        yield from one.cases()
+        yield one.text("texts")

@@ -1,0 +1,61 @@
+"""Every alert fires when it should and at no other time, on each tool: the same stories told to all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.rules import device_cases, exporter_cases, pack_cases, recorded_cases, site_cases, stack_cases
+from tests.rules.running import Tool, tools
+
+every_tool = pytest.mark.parametrize("tool", tools(), ids=lambda tool: f"{tool.name}-{tool.generation.name}")
+
+
+@every_tool
+def test_devices(tool: Tool, tmp_path: Path) -> None:
+    """Alerts about devices: in time, at the limit, over a silent exporter, suppressed, of one role alone."""
+    passed, said = tool.run(["devices.yml"], device_cases.cases(), tmp_path)
+    assert passed, said
+
+
+@every_tool
+def test_sites(tool: Tool, tmp_path: Path) -> None:
+    """Alerts about sites, providers and our own side: likewise, and one link of several is no isolated site."""
+    passed, said = tool.run(["sites.yml"], site_cases.cases(), tmp_path)
+    assert passed, said
+
+
+@every_tool
+def test_exporter(tool: Tool, tmp_path: Path) -> None:
+    """Alerts about the exporter itself: in time, at the limit, and over after the fault."""
+    passed, said = tool.run(["exporter.yml"], exporter_cases.cases(), tmp_path)
+    assert passed, said
+
+
+@every_tool
+def test_stack(tool: Tool, tmp_path: Path) -> None:
+    """Alerts about the stack around it: likewise, and none about failures of long ago or parts that never ran."""
+    passed, said = tool.run(["exporter.yml"], stack_cases.cases(), tmp_path)
+    assert passed, said
+
+
+@every_tool
+def test_all_alerts_together(tool: Tool, tmp_path: Path) -> None:
+    """One event sets off its own alerts and no others: a cut link, a site or our own uplink cut, maintenance."""
+    passed, said = tool.run(["devices.yml", "sites.yml", "exporter.yml"], pack_cases.cases(), tmp_path)
+    assert passed, said
+
+
+@every_tool
+def test_recording_rules(tool: Tool, tmp_path: Path) -> None:
+    """What is recorded for panels is right, of devices, sites, roles and providers."""
+    passed, said = tool.run(["recording.yml"], recorded_cases.recorded(), tmp_path)
+    assert passed, said
+
+
+@every_tool
+def test_names_of_the_former_platform(tool: Tool, tmp_path: Path) -> None:
+    """Old panels find the metrics they ask for, in milliseconds and percent, with all labels."""
+    passed, said = tool.run(["compat.yml"], recorded_cases.compat(), tmp_path)
+    assert passed, said
