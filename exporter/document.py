@@ -67,8 +67,11 @@ def _show_key(key: str) -> str:
     return shown if len(shown) <= 80 else shown[:77] + "..."
 
 
-def load_file(path: Path) -> Document:
-    """The document in a regular file of at most `MAX_BYTES`, by its suffix; raises ConfigError."""
+def load_file(path: Path, *, as_written: bool = False) -> Document:
+    """The document in a regular file of at most `MAX_BYTES`, by its suffix; raises ConfigError.
+
+    With `as_written` the scalars of a YAML file stay text: for formats whose keys say how to read their values.
+    """
     name = str(path)
     kind = SUFFIXES.get(path.suffix.lower())
     if kind is None:
@@ -91,17 +94,17 @@ def load_file(path: Path) -> Document:
         raise ConfigError([Problem(name, None, "", f"cannot be read: {reason}")]) from error
     if len(data) > MAX_BYTES:
         raise ConfigError([Problem(name, None, "", f"is larger than the limit of {MAX_BYTES} bytes")])
-    return parse(name, kind, data)
+    return parse(name, kind, data, as_written=as_written)
 
 
-def parse(name: str, kind: str, data: bytes) -> Document:
+def parse(name: str, kind: str, data: bytes, *, as_written: bool = False) -> Document:
     """`data` as a document of `kind`; raises ConfigError with line and reason."""
     text = _decode(name, data)
     if kind == "csv":
         return _parse_csv(name, text)
     if kind == "json":
         return _parse_json(name, text)
-    value, places, faults = document_yaml.load(name, text)
+    value, places, faults = document_yaml.load(name, text, as_written=as_written)
     return Document(name, kind, value, places, faults)
 
 

@@ -82,19 +82,21 @@ class _Open:
     merges: list[tuple[Any, Any]] = field(default_factory=list)
 
 
-def load(name: str, text: str) -> tuple[Any, YamlPlaces, list[Problem]]:
+def load(name: str, text: str, *, as_written: bool = False) -> tuple[Any, YamlPlaces, list[Problem]]:
     """The value of the one document in `text` (None if it is empty), its lines, and its faults.
 
     Faults are keys that stand twice or are no text: the rest can still be read. Raises ConfigError where not.
+    With `as_written` every scalar but null is text, as it stands: 1.30 is no number there, and 1 may be a key.
     """
-    reader = _Reader(name)
+    reader = _Reader(name, as_written=as_written)
     value, places = reader.read(text)
     return value, places, reader.problems
 
 
 class _Reader:
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, as_written: bool) -> None:
         self.name = name
+        self.as_written = as_written
         self.problems: list[Problem] = []
         self.stack: list[_Open] = []
         self.anchors: dict[str, tuple[Any, Any, int]] = {}
@@ -164,6 +166,8 @@ class _Reader:
         self.nodes += 1
         value: Any = event.value
         kind = _kind(event)
+        if self.as_written and kind in {"bool", "int", "float"}:
+            kind = "str"
         merging = kind == "merge" and self._wants_key()
         if kind in {"str", "merge"}:
             place: Any = line
