@@ -35,12 +35,14 @@ class Response(NamedTuple):
     """A response: `error_index` counts from 1 and says which of the varbinds `error_status` is about.
 
     Both, and the request's number, are whatever the device wrote. The community is not kept: it is a secret.
+    `size` is that of the message.
     """
 
     request_id: int
     error_status: int
     error_index: int
     varbinds: list[VarBind]
+    size: int
 
 
 def encode_oid(arcs: Sequence[int]) -> bytes:
@@ -146,9 +148,17 @@ def encode_number(number: int) -> bytes:
 
 def encode_pdu(kind: int, number: int, oids: Sequence[bytes], max_repetitions: int = 0) -> bytes:
     """GET or GETNEXT of `oids`, or GETBULK of them, all of them repeated (RFC 3416, section 4.2.3)."""
-    varbinds = b"".join([element(SEQUENCE, element(OBJECT_ID, oid) + b"\x05\x00") for oid in oids])
+    varbinds = b"".join([_asking(oid) for oid in oids])
     bounds = b"\x02\x01\x00" + encode_integer(max_repetitions)
     return element(kind, encode_number(number) + bounds + element(SEQUENCE, varbinds))
+
+
+def _asking(oid: bytes) -> bytes:
+    """A varbind with no value yet. Most are short, and a walk writes many of them."""
+    size = len(oid)
+    if size < 0x7C:
+        return b"\x30%c\x06%c%b\x05\x00" % (size + 4, size, oid)
+    return element(SEQUENCE, element(OBJECT_ID, oid) + b"\x05\x00")
 
 
 class Request:
@@ -234,39 +244,41 @@ def decode_pdu(data: bytes, at: int, end: int, kind: int) -> Response:
         start, at = inside(data, at, INTEGER, end)
         numbers.append(integer(data[start:at]))
     at, end = inside(data, at, SEQUENCE, end)
-    return Response(numbers[0], numbers[1], numbers[2], _varbinds(data, at, end))
+    return Response(numbers[0], numbers[1], numbers[2], _varbinds(data, at, end), len(data))
 
 
 def _varbinds(data: bytes, at: int, end: int) -> list[VarBind]:
-    """The varbinds between two places. Short lengths are read in place: a poll's CPU goes into this loop."""
+    """The varbinds between two places. Short ones are read in place: a poll's CPU goes into this loop."""
     found: list[VarBind] = []
     append = found.append
     while at < end:
-        size = data[at + 1]
-        if data[at] == SEQUENCE and size < 0x80:
-            start, stop = at + 2, at + 2 + size
+        size, length = data[at + 1], data[at + 3]
+        middle = at + 4 + length
+        if (
+            data[at] == SEQUENCE
+            and data[at + 2] == OBJECT_ID
+            and size < 0x80
+            and length < 0x80
+            and size == data[middle + 1] + length + 4
+        ):
+            stop = at + 2 + size
+            append((data[at + 4 : middle], data[middle], data[middle + 2 : stop]))
+            at = stop
         else:
-            start, stop = inside(data, at, SEQUENCE, end)
-        size = data[start + 1]
-        if data[start] == OBJECT_ID and size < 0x80:
-            start, middle = start + 2, start + 2 + size
-        else:
-            start, middle = _long_oid(data, start, stop)
-        size = data[middle + 1]
-        if size < 0x80:
-            value, last = middle + 2, middle + 2 + size
-        else:
-            value, last = _span(data, middle + 1)
-        if last != stop or stop > end:
-            raise BerError("a varbind's lengths contradict each other")
-        append((data[start:middle], data[middle], data[value:stop]))
-        at = stop
+            varbind, at = _long_varbind(data, at, end)
+            append(varbind)
+    if at != end:
+        raise BerError("a varbind is longer than the list that it stands in")
     return found
 
 
-def _long_oid(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """Start and end of an identifier; none is longer than its numbers, of five bytes at most, allow."""
-    start, stop = inside(data, at, OBJECT_ID, end)
-    if stop - start > 5 * MAX_ARCS:
-        raise BerError(f"an identifier of {stop - start} bytes")
-    return start, stop
+def _long_varbind(data: bytes, at: int, end: int) -> tuple[VarBind, int]:
+    """The varbind at a place, with lengths of any form, and the place behind it."""
+    start, stop = inside(data, at, SEQUENCE, end)
+    start, middle = inside(data, start, OBJECT_ID, stop)
+    if middle - start > 5 * MAX_ARCS:
+        raise BerError(f"an identifier of {middle - start} bytes")
+    value, last = _span(data, middle + 1)
+    if last != stop:
+        raise BerError("a varbind's lengths contradict each other")
+    return (data[start:middle], data[middle], data[value:stop]), stop

@@ -1,8 +1,11 @@
-"""Requests over UDP on asyncio: out to the devices, answers to whom they belong, retries, and bounds on it all.
+"""Conversations over UDP on asyncio: requests out, answers to whom they belong, retries, and bounds on it all.
 
 One socket an address family serves every device and both versions of SNMP. An answer counts only if it comes from
 the address that was asked and bears the number of a request under way. That number stays the same over retries, so
 a late answer to the first try is as good as one to the second. ICMP errors end the wait at once.
+
+A conversation is a generator: it yields requests and is sent their answers, right from where the socket is read. To
+wake a coroutine for each answer instead would cost more CPU than all the rest of an exchange.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import socket
 import struct
 import sys
 from collections import Counter
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
@@ -24,6 +28,7 @@ from exporter.snmp import ber
 
 _RECEIVE_BYTES = 4 << 20
 _LARGEST = 65_535
+_NUMBERS = 2**31 - 1
 #: Datagrams that are taken in one go before others in the event loop have their turn.
 _TURN = 64
 # Of <linux/in.h>, <linux/in6.h> and <asm/socket.h>; Python names only some of them.
@@ -32,18 +37,21 @@ _FAMILY_OF_LENGTH = {2: socket.AF_INET, 4: socket.AF_INET6}
 #: Our own queue is full, or the packet was too large for a link: neither says anything about the device.
 _PASSING = frozenset({errno.ENOBUFS, errno.EAGAIN, errno.EMSGSIZE, errno.ENOMEM})
 
-Answer = TypeVar("Answer")
-Answer_co = TypeVar("Answer_co", covariant=True)
+Result = TypeVar("Result")
 
 
-class Request(Protocol[Answer_co]):
+class Request(Protocol):
     """Something to ask, of either version."""
 
     def datagram(self, number: int) -> bytes:
         """The message; `number`, from 1 to 2^31 - 1, is what `ber.message_number` finds in the answer."""
 
-    def read(self, data: bytes) -> Answer_co:
+    def read(self, data: bytes) -> Any:
         """An answer that bears the number; raises BerError where it is none after all."""
+
+
+#: Yields requests, is sent what their `read` returned or thrown the SnmpError that came of them, and has a result.
+Conversation = Generator[Request, Any, Result]
 
 
 class Agent(NamedTuple):
@@ -80,43 +88,38 @@ class Traffic:
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class _Waiting:
-    """A request under way; a timer sends it again, or ends it. No repr, for the datagram may hold a community."""
+class _Talk:
+    """A conversation and its request under way. No repr, for the datagram may hold a community."""
 
     future: asyncio.Future[Any]
+    steps: Conversation[Any]
     agent: Agent
-    request: Request[Any]
-    datagram: bytes
     traffic: Traffic
+    number: int
+    request: Request | None = None
+    datagram: bytes = b""
     tries: int = 0
+    #: When to send it again; the timer may be set to an earlier time, of a request that has been answered.
+    deadline: float = 0.0
     timer: asyncio.TimerHandle | None = None
     #: Why an answer could not be taken, for the error that says that there was none.
     wrong: str = ""
     malformed: bool = False
 
-    def give_up(self) -> None:
-        times = "once" if self.tries == 1 else f"{self.tries} times"
-        message = f"no answer within {self.agent.timeout:g} s, asked {times}{self.wrong}"
-        self.fail("malformed" if self.malformed else "timeout", message)
-
-    def fail(self, kind: str, message: str) -> None:
-        if not self.future.done():
-            self.future.set_exception(self.traffic.failure(kind, message))
-
 
 class _Lane:
-    """One device's requests: those under way, and those that wait for it to answer others first."""
+    """One device's conversations: those under way, and how many more wait for their turn."""
 
-    __slots__ = ("free", "users", "waiting")
+    __slots__ = ("free", "talks", "users")
 
     def __init__(self, limit: int) -> None:
         self.free = asyncio.Semaphore(limit)
         self.users = 0
-        self.waiting: set[_Waiting] = set()
+        self.talks: set[_Talk] = set()
 
 
 class Session:
-    """Requests under way, at most `limit` of them at once and `each` of one device.
+    """Conversations under way, each with one request: at most `limit` of them at once and `each` with one device.
 
     Made within a running event loop; `with` closes it.
     """
@@ -126,7 +129,7 @@ class Session:
         self._limit = asyncio.Semaphore(limit)
         self._each = each
         self._lanes: dict[tuple[Any, ...], _Lane] = {}
-        self._waiting: dict[int, _Waiting] = {}
+        self._talks: dict[int, _Talk] = {}
         self._sockets = {family: sock for family in _FAMILY_OF_LENGTH.values() if (sock := _socket(family))}
         for sock in self._sockets.values():
             self._loop.add_reader(sock, self._readable, sock)
@@ -141,15 +144,22 @@ class Session:
 
     def close(self) -> None:
         """End what is under way with an error, and give the sockets back."""
-        for waiting in self._waiting.values():
-            waiting.fail("unreachable", "the exporter has closed its sockets")
         for sock in self._sockets.values():
             self._loop.remove_reader(sock)
             sock.close()
         self._sockets.clear()
+        for talk in tuple(self._talks.values()):
+            self._fail(talk, "unreachable", "the exporter has closed its sockets")
 
-    async def ask(self, agent: Agent, request: Request[Answer], traffic: Traffic) -> Answer:
-        """Send a request until it is answered. Raises SnmpError when all tries are spent, or ICMP says no."""
+    async def ask(self, agent: Agent, request: Request, traffic: Traffic) -> Any:
+        """What the request's `read` makes of its answer; raises SnmpError."""
+        return await self.converse(agent, _one(request), traffic)
+
+    async def converse(self, agent: Agent, steps: Conversation[Result], traffic: Traffic) -> Result:
+        """Lead a conversation to its end, and return its result; raises what it raises.
+
+        A request that has spent all its tries, or that ICMP says is in vain, is an SnmpError in the conversation.
+        """
         place = agent.address[:2]
         lane = self._lanes.get(place)
         if lane is None:
@@ -158,67 +168,104 @@ class Session:
         try:
             # The device's own turn first: who waits for it must not keep others from their devices.
             async with lane.free, self._limit:
-                return await self._answer(agent, request, traffic, lane)
+                future: asyncio.Future[Result] = self._loop.create_future()
+                talk = _Talk(future, steps, agent, traffic, secrets.randbelow(_NUMBERS) + 1)
+                lane.talks.add(talk)
+                try:
+                    self._go_on(talk, None)
+                    return await future
+                finally:
+                    lane.talks.remove(talk)
+                    self._forget(talk)
         finally:
             lane.users -= 1
             if not lane.users:
                 del self._lanes[place]
 
-    async def _answer(self, agent: Agent, request: Request[Answer], traffic: Traffic, lane: _Lane) -> Answer:
-        number = self._number()
-        future: asyncio.Future[Answer] = self._loop.create_future()
-        waiting = _Waiting(future, agent, request, request.datagram(number), traffic)
-        self._waiting[number] = waiting
-        lane.waiting.add(waiting)
+    def _forget(self, talk: _Talk) -> None:
+        if self._talks.get(talk.number) is talk:
+            del self._talks[talk.number]
+        if talk.timer is not None:
+            talk.timer.cancel()
+        talk.steps.close()
+
+    # Requests.
+
+    def _go_on(self, talk: _Talk, answer: Any) -> None:
+        """Hand the conversation an answer, or the error that there is none, and send what it asks next."""
         try:
-            self._try(waiting)
-            return await future
-        finally:
-            del self._waiting[number]
-            lane.waiting.remove(waiting)
-            if waiting.timer is not None:
-                waiting.timer.cancel()
+            request = talk.steps.throw(answer) if isinstance(answer, SnmpError) else talk.steps.send(answer)
+        except StopIteration as end:
+            talk.future.set_result(end.value)
+        except Exception as error:
+            # Whatever it is, it belongs to who has begun the conversation.
+            talk.future.set_exception(error)
+        else:
+            self._begin(talk, request)
 
-    def _number(self) -> int:
-        while True:
-            number = secrets.randbelow(2**31 - 1) + 1
-            if number not in self._waiting:
-                return number
+    def _begin(self, talk: _Talk, request: Request) -> None:
+        # In a conversation the numbers follow each other: who cannot read along cannot guess the first.
+        talk.number = talk.number % _NUMBERS + 1
+        while talk.number in self._talks:
+            talk.number = talk.number % _NUMBERS + 1
+        self._talks[talk.number] = talk
+        talk.request = request
+        talk.datagram = request.datagram(talk.number)
+        talk.tries = 0
+        talk.wrong, talk.malformed = "", False
+        self._try(talk)
 
-    def _try(self, waiting: _Waiting) -> None:
+    def _try(self, talk: _Talk) -> None:
         """Send it for the first time, again, or never again."""
-        if waiting.future.done():
+        if talk.tries > talk.agent.retries:
+            times = "once" if talk.tries == 1 else f"{talk.tries} times"
+            message = f"no answer within {talk.agent.timeout:g} s, asked {times}{talk.wrong}"
+            self._fail(talk, "malformed" if talk.malformed else "timeout", message)
             return
-        if waiting.tries > waiting.agent.retries:
-            waiting.give_up()
-            return
-        self._send(waiting)
-        waiting.traffic.sent += 1
-        waiting.traffic.retries += waiting.tries > 0
-        waiting.tries += 1
-        waiting.timer = self._loop.call_later(waiting.agent.timeout, self._try, waiting)
+        talk.traffic.sent += 1
+        talk.traffic.retries += talk.tries > 0
+        talk.tries += 1
+        talk.deadline = self._loop.time() + talk.agent.timeout
+        if talk.timer is None:
+            talk.timer = self._loop.call_at(talk.deadline, self._tick, talk)
+        self._send(talk)
 
-    def _send(self, waiting: _Waiting) -> None:
-        address = waiting.agent.address
+    def _tick(self, talk: _Talk) -> None:
+        talk.timer = None
+        if talk.future.done():
+            return
+        if self._loop.time() < talk.deadline:
+            talk.timer = self._loop.call_at(talk.deadline, self._tick, talk)
+        else:
+            self._try(talk)
+
+    def _send(self, talk: _Talk) -> None:
+        address = talk.agent.address
         sock = self._sockets.get(_FAMILY_OF_LENGTH[len(address)])
         if sock is None:
-            waiting.fail("unreachable", f"this machine has no socket for {address[0]}")
+            self._fail(talk, "unreachable", f"this machine has no socket for {address[0]}")
             return
         # An ICMP error about anybody is told to whoever sends next, in place of sending: hence a second time.
         for last in (False, True):
             try:
-                sock.sendto(waiting.datagram, address)
+                sock.sendto(talk.datagram, address)
             except OSError as error:
                 self._take_icmp(sock)
                 if last and error.errno not in _PASSING:
-                    waiting.fail("unreachable", f"cannot be sent to: {error.strerror}")
+                    self._fail(talk, "unreachable", f"cannot be sent to: {error.strerror}")
             else:
                 return
+
+    def _fail(self, talk: _Talk, kind: str, message: str) -> None:
+        if not talk.future.done():
+            self._talks.pop(talk.number, None)
+            self._go_on(talk, talk.traffic.failure(kind, message))
 
     # Answers.
 
     def _readable(self, sock: socket.socket) -> None:
-        for _ in range(_TURN):
+        # As many as can be expected: to find out that there are no more costs as much as a datagram.
+        for _ in range(min(max(len(self._talks), 1), _TURN)):
             try:
                 data, source = sock.recvfrom(_LARGEST)
             except BlockingIOError:
@@ -230,38 +277,39 @@ class Session:
 
     def _take(self, data: bytes, source: tuple[Any, ...]) -> None:
         try:
-            waiting = self._waiting.get(ber.message_number(data))
+            talk = self._talks.get(ber.message_number(data))
         except BerError as error:
             self.foreign += 1
             self._blame(source, error)
             return
-        if waiting is None or waiting.future.done():
+        if talk is None or talk.request is None or talk.future.done():
             self.foreign += 1
-        elif waiting.agent.address[:2] != source[:2]:
+        elif talk.agent.address[:2] != source[:2]:
             # Nobody else can know the number, unless he reads along: so the device has a second address.
             self.foreign += 1
-            waiting.wrong = f"; an answer came from {source[0]} port {source[1]}, which was not asked"
+            talk.wrong = f"; an answer came from {source[0]} port {source[1]}, which was not asked"
         else:
             try:
-                answer = waiting.request.read(data)
+                answer = talk.request.read(data)
             except BerError as error:
-                self._note(waiting, error)
+                self._note(talk, error)
                 return
-            waiting.traffic.received += 1
-            waiting.future.set_result(answer)
+            del self._talks[talk.number]
+            talk.traffic.received += 1
+            self._go_on(talk, answer)
 
     def _blame(self, source: tuple[Any, ...], error: BerError) -> None:
-        """Note an unreadable datagram with the requests to its sender, if only one can be meant."""
+        """Note an unreadable datagram with the request to its sender, if only one can be meant."""
         lane = self._lanes.get(source[:2])
-        if lane is not None and len(lane.waiting) == 1:
-            (waiting,) = lane.waiting
-            self._note(waiting, error)
+        if lane is not None and len(lane.talks) == 1:
+            (talk,) = lane.talks
+            self._note(talk, error)
 
     @staticmethod
-    def _note(waiting: _Waiting, error: BerError) -> None:
+    def _note(talk: _Talk, error: BerError) -> None:
         """Remember it for when no better answer comes; anyone may send nonsense in the device's name."""
-        waiting.malformed = True
-        waiting.wrong = f"; what came is no answer: {error}"
+        talk.malformed = True
+        talk.wrong = f"; what came is no answer: {error}"
 
     def _take_icmp(self, sock: socket.socket) -> None:
         """End the requests to the devices that ICMP errors are about."""
@@ -274,8 +322,12 @@ class Session:
                 (code,) = struct.unpack_from("=I", data)
                 lane = self._lanes.get(address[:2])
                 if lane is not None and code not in _PASSING:
-                    for waiting in lane.waiting:
-                        waiting.fail("unreachable", f"ICMP: {os.strerror(code)}")
+                    for talk in tuple(lane.talks):
+                        self._fail(talk, "unreachable", f"ICMP: {os.strerror(code)}")
+
+
+def _one(request: Request) -> Conversation[Any]:
+    return (yield request)
 
 
 def _socket(family: socket.AddressFamily) -> socket.socket | None:

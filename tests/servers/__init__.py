@@ -30,6 +30,7 @@ from tests.servers.running import (
     Vmalert,
     free_port,
 )
+from tests.servers.snmpd import Snmpd
 
 __all__ = [
     "FLOOR",
@@ -43,6 +44,7 @@ __all__ = [
     "ServersError",
     "SmokepingProber",
     "SnmpExporter",
+    "Snmpd",
     "VictoriaMetrics",
     "Vmagent",
     "Vmalert",

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple, Self
 
 Oid = tuple[int, ...]
@@ -72,8 +72,13 @@ def oid_of(content: bytes) -> Oid:
 def message(number: int, rows: Iterable[Row], status: int = 0, index: int = 0, kind: int = RESPONSE) -> bytes:
     """A message of SNMPv2c; of a GETBULK `status` and `index` are non-repeaters and repetitions."""
     numbers = [tlv(2, signed(one)) for one in (number, status, index)]
-    varbinds = [tlv(0x30, tlv(6, oid_content(oid)), tlv(tag, value)) for oid, tag, value in rows]
+    varbinds = [_varbind(row) for row in rows]
     return tlv(0x30, tlv(2, b"\x01"), tlv(4, b"public"), tlv(kind, *numbers, tlv(0x30, *varbinds)))
+
+
+def _varbind(row: Row) -> bytes:
+    oid, tag, value = row
+    return tlv(0x30, tlv(6, oid_content(oid)), tlv(tag, value))
 
 
 def tree(data: bytes) -> list[Any]:
@@ -192,10 +197,13 @@ class Agent(asyncio.DatagramProtocol):
         assert asked.kind == GET_BULK
         found = [self.after(oid) for oid in asked.oids[: asked.first]]
         repeated = asked.oids[asked.first :]
+        # What surrounds the rows takes four bytes more where they are many.
+        room = self.most_bytes - len(message(asked.number, found)) - 8
         for _ in range(asked.second):
             now = [self.after(oid) for oid in repeated]
             for row in now:
-                if len(message(asked.number, [*found, row])) > self.most_bytes:
+                room -= len(_varbind(row))
+                if room < 0:
                     return found
                 found.append(row)
             repeated = tuple(row[0] for row in now)
@@ -213,6 +221,16 @@ class Agent(asyncio.DatagramProtocol):
         """The next row behind an identifier."""
         place = bisect.bisect_right(self.rows, oid, key=lambda row: row[0])
         return self.rows[place] if place < len(self.rows) else (oid, END_OF_MIB_VIEW, b"")
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    """Run a test in an event loop of its own; one that hangs is a failure, not a wait."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await test
+
+    asyncio.run(bounded())
 
 
 def _bound(host: str) -> socket.socket:

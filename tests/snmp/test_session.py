@@ -14,14 +14,11 @@ import pytest
 from exporter.errors import SnmpError
 from exporter.snmp import ber, session
 from exporter.snmp.session import Session, Traffic
-from tests.snmp.agents import NULL, Agent, Asked, honest, message, table, tlv
+from tests.snmp.agents import NULL, Agent, Asked, honest, message, run, table, tlv
+from tests.snmp.asking import NEVER, SHORT
 
 OID = (1, 3, 6, 1, 2, 1, 2, 2, 1, 10, 1)
 ROWS = table((1, 3, 6, 1, 2, 1, 2, 2, 1), [10], range(1, 4))
-#: Long enough that a loaded machine answers in time, short enough to wait for.
-SHORT = 0.2
-#: What no test waits for: where it matters that something ends at once.
-NEVER = 100.0
 
 
 def asking(oid: tuple[int, ...] = OID) -> ber.Request:
@@ -30,16 +27,6 @@ def asking(oid: tuple[int, ...] = OID) -> ber.Request:
 
 def at(agent: Agent, timeout: float = NEVER, retries: int = 0) -> session.Agent:
     return session.Agent(agent.address, timeout, retries)
-
-
-def run(test: Coroutine[Any, Any, None]) -> None:
-    """Run a test; one that hangs is a failure, not a wait."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(30):
-            await test
-
-    asyncio.run(bounded())
 
 
 def value(response: ber.Response) -> int:
@@ -344,5 +331,48 @@ def test_errors_do_not_tell_the_community() -> None:
         assert "a-secret" not in "".join(shown)
         assert "a-secret" not in repr(request)
         assert "s3cret" not in repr(ber.decode(message(1, [(OID, NULL, b"")]).replace(b"public", b"s3cret")))
+
+    run(test())
+
+
+def test_each_request_of_a_conversation_has_a_number_of_its_own() -> None:
+    """So an answer that comes twice, or late, is not taken for that of the next request."""
+
+    def script(agent: Agent, asked: Asked) -> None:
+        agent.reply(asked)
+        agent.reply(asked)
+
+    def steps() -> session.Conversation[list[int]]:
+        found = []
+        for row in ROWS:
+            response = yield asking(row[0])
+            found.append(value(response))
+        return found
+
+    async def test() -> None:
+        async with Agent(ROWS, script) as agent:
+            with Session(10) as snmp:
+                found = await snmp.converse(at(agent), steps(), Traffic())
+                while snmp.foreign < len(ROWS):
+                    await asyncio.sleep(SHORT / 10)
+        assert found == [10_000_000, 10_000_001, 10_000_002]
+        assert len({asked.number for asked in agent.asked}) == len(ROWS)
+
+    run(test())
+
+
+def test_what_goes_wrong_in_a_conversation_is_told_to_who_began_it() -> None:
+    """An error in it is raised there, whatever it is, and others go on."""
+
+    def steps() -> session.Conversation[None]:
+        yield asking()
+        raise LookupError("in the midst")
+
+    async def test() -> None:
+        async with Agent(ROWS) as agent:
+            with Session(1) as snmp:
+                with pytest.raises(LookupError, match="in the midst"):
+                    await snmp.converse(at(agent), steps(), Traffic())
+                assert value(await snmp.ask(at(agent), asking(), Traffic())) == 10_000_000
 
     run(test())
