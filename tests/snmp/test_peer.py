@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from exporter.snmp.ber import parse_oid
-from exporter.snmp.layout import Layout
 from exporter.snmp.modules import load_modules
-from exporter.snmp.render import Renderer
-from tests.servers import FLOOR, Generation, SnmpExporter, generations
+from tests.servers import Generation, SnmpExporter, generations
 from tests.snmp.pages import heads, series, without
+from tests.snmp.peers import in_format_of, known_to, ours, theirs
 from tests.snmp.recorded import Recorded, integer, octets, serving, varbinds
 
 TYPES = Path(__file__).parent / "modules" / "types.good.yml"
@@ -155,58 +153,15 @@ LOOKUPS = [
 RECORDED = {"values": VALUES, "indexes": INDEXES, "lookups": LOOKUPS}
 
 
-def ours(path: Path, module: str, recorded: list[Recorded]) -> str:
-    """This exporter's page of a device, without labels of its own."""
-    loaded, walked = load_modules(path).modules[module], varbinds(recorded)
-    renderer = Renderer([Layout(loaded)], "")
-    renderer.learn(module, [one for one in walked if one[0].startswith(loaded.lookup_columns)])
-    page = renderer.render({module: walked})
-    return "".join(
-        f"# HELP {name} {block.help}\n# TYPE {name} {block.kind}\n{block.lines.decode()}"
-        for name, block in page.blocks.items()
-    )
-
-
-def theirs(config: str, generation: Generation, module: str, recorded: list[Recorded]) -> str:
-    """snmp_exporter's page of the same device."""
-    with serving(recorded) as port, SnmpExporter(config, generation=generation) as peer:
-        auth = "" if generation is FLOOR else "&auth=public_v2"
-        status, _, body = peer.get(f"/snmp?target=127.0.0.1:{port}&module={module}{auth}")
-        assert status == 200, body.decode()
-    return body.decode()
-
-
-def known_to(generation: Generation, path: Path) -> dict[str, Any]:
-    """The modules of a file, without what came after 0.21 where that is the generation."""
-    modules: dict[str, Any] = yaml.safe_load(path.read_text())["modules"]
-    if generation is FLOOR:
-        for module in modules.values():
-            module["metrics"] = [metric for metric in module["metrics"] if not is_newer(metric)]
-            for metric in module["metrics"]:
-                # It garbles the one and dies of the other.
-                wrong = {"InetAddress", "Bits"}
-                metric["lookups"] = [one for one in metric.get("lookups", ()) if one.get("type") not in wrong]
-    return modules
-
-
-def is_newer(metric: dict[str, Any]) -> bool:
-    return not metric.keys().isdisjoint({"scale", "offset", "datetime_pattern"}) or metric["type"] == "NTPTimeStamp"
-
-
-def in_format_of(generation: Generation, modules: dict[str, Any]) -> str:
-    """These modules as the generation's exporter reads them: before 0.23 at the top level."""
-    if generation is FLOOR:
-        return yaml.safe_dump(modules)
-    return yaml.safe_dump({"auths": {"public_v2": {"community": "public", "version": 2}}, "modules": modules})
-
-
 @pytest.mark.parametrize("generation", generations(), ids=lambda one: one.name)
 @pytest.mark.parametrize("module", RECORDED)
 def test_every_type_is_shown_as_snmp_exporter_shows_it(module: str, generation: Generation, tmp_path: Path) -> None:
     """Names, labels, values, types and help of all samples are those of snmp_exporter, for recorded values."""
-    modules = known_to(generation, TYPES)
+    modules = known_to(generation, [TYPES])
     (tmp_path / "snmp.yml").write_text(yaml.safe_dump({"modules": modules}))
-    expected = theirs(in_format_of(generation, modules), generation, module, RECORDED[module])
-    found = ours(tmp_path / "snmp.yml", module, RECORDED[module])
+    config = in_format_of(generation, modules)
+    with serving(RECORDED[module]) as port, SnmpExporter(config, generation=generation) as peer:
+        expected = theirs(peer, generation, module, port)
+    found = ours(load_modules(tmp_path / "snmp.yml").modules[module], varbinds(RECORDED[module]))
     assert series(found) == without(series(expected), "snmp_")
     assert heads(found) == {head: text for head, text in heads(expected).items() if " snmp_" not in head}
