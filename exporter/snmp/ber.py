@@ -252,14 +252,14 @@ def _varbinds(data: bytes, at: int, end: int) -> list[VarBind]:
     found: list[VarBind] = []
     append = found.append
     while at < end:
-        size, length = data[at + 1], data[at + 3]
-        middle = at + 4 + length
+        size = data[at + 1]
+        middle = at + 4 + data[at + 3]
+        # Where all three lengths fit into each other and the outer one is short, so are the inner ones.
         if (
-            data[at] == SEQUENCE
+            size < 0x80
+            and size == middle - at + data[middle + 1]
+            and data[at] == SEQUENCE
             and data[at + 2] == OBJECT_ID
-            and size < 0x80
-            and length < 0x80
-            and size == data[middle + 1] + length + 4
         ):
             stop = at + 2 + size
             append((data[at + 4 : middle], data[middle], data[middle + 2 : stop]))

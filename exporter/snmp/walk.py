@@ -39,6 +39,7 @@ _STATUS = {
 }
 #: Of each byte, whether its number goes on in the next one.
 _GOES_ON = bytes(byte >> 7 for byte in range(256))
+_OID, _TAG = operator.itemgetter(0), operator.itemgetter(1)
 _ENDS = frozenset({ber.NO_SUCH_OBJECT, ber.NO_SUCH_INSTANCE, ber.END_OF_MIB_VIEW})
 
 
@@ -297,7 +298,7 @@ class _Walk:
                 column.last = column.rows[-1][0][len(column.prefix) :]
             else:
                 column.take(varbinds[place::width])
-        rows = sum(len(column.rows) for column in self._columns)
+        rows = sum([len(column.rows) for column in self._columns])
         if rows > MOST_ROWS:
             raise SnmpError("endless", f"no end after {rows} rows")
 
@@ -307,12 +308,12 @@ class _Walk:
         So most replies are checked as a whole: looking at each row would be half of a poll's CPU.
         """
         width = len(self.asked)
-        oids, tags, _ = zip(*varbinds, strict=True)
-        before = (*self.oids, *oids)
-        if self._unordered or len(oids) < width or max(tags) >= min(_ENDS) or not _sorts_by_bytes(before):
+        oids = list(map(_OID, varbinds))
+        before = self.oids + oids
+        if self._unordered or len(oids) < width or max(map(_TAG, varbinds)) >= 0x80 or not _sorts_by_bytes(before):
             return False
         first = len(oids) % width
-        last = zip(oids[-width:], (*self.asked[first:], *self.asked[:first]), strict=True)
+        last = zip(oids[-width:], self.asked[first:] + self.asked[:first], strict=True)
         # Each identifier is behind the one that stands `width` places before it: so all are within if the last are.
         return all(map(operator.lt, before, oids)) and all(oid.startswith(column.prefix) for oid, column in last)
 
