@@ -6,7 +6,7 @@ the same; a sample then costs little more than putting its number behind them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -98,6 +98,11 @@ class Renderer:
         if learnt != names.learnt:
             names.learnt = learnt
             self._renamed(module)
+
+    def names(self) -> Iterator[VarBind]:
+        """All that was learnt, of all modules."""
+        for names in self._names.values():
+            yield from ((oid, tag, value) for oid, (tag, value) in names.learnt.items())
 
     def render(self, polls: Mapping[str, Sequence[VarBind]]) -> Page:
         """What a poll of each module has brought; a module whose poll has failed may be left out, or cut off."""

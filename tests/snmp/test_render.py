@@ -110,6 +110,16 @@ def test_names_stay_until_others_are_learnt() -> None:
             ]
 
 
+def test_names_can_be_read_back() -> None:
+    """What was learnt last, of all modules, is there for others who need it."""
+    page = Renderer(
+        map(Layout, modules(f"modules: {{a: {{metrics: [{{{IN}}}]}}, b: {{metrics: [{{{OUT}}}]}}}}").values()), ""
+    )
+    for module, name in (("a", "old"), ("a", "new"), ("b", "other")):
+        page.learn(module, varbinds([named(1, name)]))
+    assert list(page.names()) == varbinds([named(1, "new")]) + varbinds([named(1, "other")])
+
+
 def test_names_that_are_metrics_too_come_with_each_poll() -> None:
     """A column that is asked for each interval names rows by what it says in the same poll, wherever it stands."""
     module = metrics(IN, f"name: alias, oid: {BASE}.9, type: DisplayString, {PORT}")
