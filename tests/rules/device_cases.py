@@ -64,6 +64,7 @@ def trouble(
     kind: Kind,
     bad: Says,
     never: Mapping[str, Says],
+    enough: Mapping[str, Says],
     after: int,
     words: Mapping[str, str],
     reasons: Sequence[str] = REASONS,
@@ -77,19 +78,20 @@ def trouble(
         says=lambda end, suppressed: says(kind.device, bad, start, end, suppressed=suppressed),
         fires=start + after,
         never={miss: says(kind.device, other, start) for miss, other in never.items()},
+        enough={title: says(kind.device, other, start) for title, other in enough.items()},
         dashboard=kind.dashboard,
         reasons=reasons,
         waits=waits,
         at_once=after == 0,
         step=step,
-        # Some of these are down for years, so that nothing else has to happen in their story.
-        matching='tier=""',
+        # Who is down has an alert of its own for that.
+        matching='tier=""' if name.endswith("Down") else 'alertname!~".+Down|.+Prolonged"',
         **words,
     )
 
 
 def down(kind: Kind, severity: str) -> Trouble:
-    # At 35 s it is 10 s since the last reply, which is not more than 10.
+    # At 35 s it is 10 s since the last reply, which is not more than 10; and at 40 s since the verdict.
     text = f"{where(kind.device)} has not answered for more than 10 s."
     return trouble(
         f"{kind.prefix}Down",
@@ -97,8 +99,24 @@ def down(kind: Kind, severity: str) -> Trouble:
         kind,
         bad={"up": 0, "last_reply_timestamp_seconds": 25, "last_change_timestamp_seconds": 30},
         never={
-            "10 s since the last reply": {"up": 0, "last_reply_timestamp_seconds": ago(10)},
+            "10 s since the last reply, and the verdict": {
+                "up": 0,
+                "last_reply_timestamp_seconds": ago(10),
+                "last_change_timestamp_seconds": ago(10),
+            },
             "no reply, but still up": {"last_reply_timestamp_seconds": 0},
+        },
+        enough={
+            "more than 10 s since the last reply": {
+                "up": 0,
+                "last_reply_timestamp_seconds": ago(10.05),
+                "last_change_timestamp_seconds": ago(7),
+            },
+            "still down, though a reply gets through now and then": {
+                "up": 0,
+                "last_reply_timestamp_seconds": ago(1),
+                "last_change_timestamp_seconds": ago(10.05),
+            },
         },
         after=10,
         words={
@@ -117,6 +135,7 @@ def flapping(kind: Kind, severity: str) -> Trouble:
         kind,
         bad={"flapping": 1},
         never={"changes, but too few": {"flapping": 0}},
+        enough={"and is down": {"flapping": 1, "up": 0}},
         after=0,
         words={
             "summary": f"{kind.name} is flapping",
@@ -139,6 +158,7 @@ def slow(kind: Kind, severity: str, rtt: float, shown: str) -> Trouble:
             "a limit of its own": {"rtt_seconds": rtt, "rtt_threshold_seconds": rtt},
             "down": {"rtt_seconds": rtt, "up": 0},
         },
+        enough={"a limit of its own": {"rtt_seconds": 0.0201, "rtt_threshold_seconds": 0.02}},
         after=60,
         words={
             "summary": f"{kind.name} is slow",
@@ -164,6 +184,10 @@ def lossy(kind: Kind, severity: str, loss: float, shown: str) -> Trouble:
             "down": {"packet_loss_ratio": loss, "up": 0},
             "up for no more than a minute": {"packet_loss_ratio": loss, "last_change_timestamp_seconds": ago(60)},
         },
+        enough={
+            "a limit of its own": {"packet_loss_ratio": 0.0201, "packet_loss_threshold_ratio": 0.02},
+            "up for more than a minute": {"packet_loss_ratio": loss, "last_change_timestamp_seconds": ago(60.05)},
+        },
         after=60,
         words={
             "summary": f"{kind.name} loses packets",
@@ -188,6 +212,7 @@ def prolonged(tier: str, seconds: int, words: str) -> Trouble:
         says=lambda end, suppressed: says(device, bad, end=end, suppressed=suppressed),
         fires=START + 30,
         never={miss: says(device, other) for miss, other in never.items()},
+        enough={"at the limit": says(device, {"up": 0, "last_change_timestamp_seconds": ago(seconds)})},
         summary=f"a1 (magti, isp) has been down for {words}",
         description=f"{where(device)} is still down.",
         held=f"The exporter is silent; last known: {where(device)} is still down.",
@@ -208,6 +233,7 @@ PATH = trouble(
     ISP,
     bad={"path_changes_total": 2},
     never={"no step": {"path_changes_total": 0}, "down": {"path_changes_total": 2, "up": 0}},
+    enough={"one step": {"path_changes_total": 1}},
     after=0,
     words={
         "summary": "The path of ISP link a1 (magti) has changed",
@@ -230,7 +256,7 @@ def cases() -> Iterator[Case]:
         yield from one.cases()
     for one in (*DOWN, *FLAPPING, *SLOW, *LOSSY, PATH):
         yield one.text("texts")
-    yield PROLONGED[1].text("texts", PROLONGED[0])
+    yield PROLONGED[1].text("prolonged", PROLONGED[0])
     for isp, rest in (DOWN, FLAPPING, SLOW, LOSSY):
         yield Case(
             f"{isp.name} is of ISP links, {rest.name} of the rest",

@@ -15,8 +15,8 @@ REDUNDANCY = labelled("SiteRedundancyLost", "high", **SITE)
 EXPORTER = labelled("ExporterDown", "critical", component="exporter")
 
 
-def mass(value: float) -> Series:
-    return said("ward_mass_outage", {0: 0, START: value})
+def mass(value: float) -> list[Series]:
+    return [said("ward_mass_outage", {0: 0, START: value}), said("ward_inventory_devices", len([*BATUMI, *BEHIND]))]
 
 
 def story(name: str, series: Sequence[Series], fires: dict[int, Sequence[Alert]], *silent: tuple[int, int]) -> Case:
@@ -26,12 +26,12 @@ def story(name: str, series: Sequence[Series], fires: dict[int, Sequence[Alert]]
 def cases() -> Iterator[Case]:
     yield story(
         "one link of two is cut",
-        [*cut(BATUMI[:1], end=200), *well([*BATUMI[1:], *BEHIND]), isolated(value=0), mass(0)],
+        [*cut(BATUMI[:1], end=200), *well([*BATUMI[1:], *BEHIND]), isolated(value=0), *mass(0)],
         {35: [], 40: LINKS_DOWN[:1], 90: [*LINKS_DOWN[:1], REDUNDANCY], 200: []},
     )
     yield story(
         "both links are cut, and nothing is said about what is behind them",
-        [*cut(BATUMI, end=200), *cut(BEHIND, 205, {"shadowed": {30: 1, 205: STALE}}), isolated(200), mass(0)],
+        [*cut(BATUMI, end=200), *cut(BEHIND, 205, {"shadowed": {30: 1, 205: STALE}}), isolated(200), *mass(0)],
         {
             35: [],
             **dict.fromkeys((40, 195), (*LINKS_DOWN, labelled("SiteIsolated", "critical", **SITE))),
@@ -42,22 +42,22 @@ def cases() -> Iterator[Case]:
     flapping = alert("IspLinkFlapping", "critical", BATUMI[0])
     yield story(
         "the only link of a site flaps, and is down",
-        [*cut(BATUMI[:1], None, {"flapping": {30: 1}}, {**SILENT, "flapping": 1}), isolated(), mass(0)],
+        [*cut(BATUMI[:1], None, {"flapping": {30: 1}}, {**SILENT, "flapping": 1}), isolated(), *mass(0)],
         {35: [flapping], 40: [flapping], 100: [flapping]},
     )
     yield story(
         "our own uplink is cut",
-        [*cut([*BATUMI, *BEHIND], 200, {"mass_outage": {30: 1, 200: STALE}}), isolated(200), mass(1)],
+        [*cut([*BATUMI, *BEHIND], 200, {"mass_outage": {30: 1, 200: STALE}}), isolated(200), *mass(1)],
         {35: [], 40: [labelled("MassOutage", "critical")], 195: [labelled("MassOutage", "critical")]},
     )
     yield story(
         "a site is in maintenance",
-        [*cut([*BATUMI, *BEHIND], 200, {"maintenance": 1}), isolated(200), mass(0)],
+        [*cut([*BATUMI, *BEHIND], 200, {"maintenance": 1}), isolated(200), *mass(0)],
         {40: [], 195: [], 200: []},
     )
     yield story(
         "the exporter dies during an outage, and the outage ends before it is back",
-        [*cut(BATUMI[:1], end=200), *well([*BATUMI[1:], *BEHIND]), isolated(value=0), mass(0)],
+        [*cut(BATUMI[:1], end=200), *well([*BATUMI[1:], *BEHIND]), isolated(value=0), *mass(0)],
         {
             105: [*LINKS_DOWN[:1], REDUNDANCY],
             110: [*LINKS_DOWN[:1], REDUNDANCY, EXPORTER],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from tests.rules.world import EXPORTER, Answer, Case, Device, Labels, Series, scraped
 
@@ -17,6 +18,8 @@ RATES: Mapping[Device, tuple[float, float, float]] = {
     NOWHERE: (4, 3, 0.3),
     SWITCH: (2, 2, 0.1),
 }
+#: Another exporter that watches one of them, too; its numbers are not mixed with those.
+SECOND = replace(A, instance="second:9841")
 END = 360
 
 
@@ -32,8 +35,12 @@ def _recorded(name: str, samples: list[tuple[Labels, float]]) -> Answer:
     return Answer(END, f"1 * round({name}, 0.0001)", samples)
 
 
-def _by(label: str, values: Mapping[str, float]) -> list[tuple[Labels, float]]:
-    return [({"job": "ward-exporter", "instance": EXPORTER, label: name}, value) for name, value in values.items()]
+def _by(label: str, values: Mapping[str, float], second: Mapping[str, float]) -> list[tuple[Labels, float]]:
+    return [
+        ({"job": "ward-exporter", "instance": instance, label: name}, value)
+        for instance, found in ((EXPORTER, values), (SECOND.instance, second))
+        for name, value in found.items()
+    ]
 
 
 def _of(values: Mapping[Device, float]) -> list[tuple[Labels, float]]:
@@ -45,25 +52,36 @@ def recorded() -> Iterator[Case]:
         *(one for device in (A, NOWHERE, SWITCH) for one in device.series()),
         *B.series(up=0),
         *(one for device, rates in RATES.items() for one in _counted(device, rates)),
+        *SECOND.series(),
+        *_counted(SECOND, (1, 0.25, 0.01)),
     ]
     yield Case(
         "recording rules",
         scraped(devices),
         gives=[
-            _recorded("site:ward_device_up:count", _by("site", {"batumi-02": 3})),
-            _recorded("site:ward_device_up:sum", _by("site", {"batumi-02": 2})),
-            _recorded("role:ward_device_up:count", _by("role", {"isp": 3, "switch": 1})),
-            _recorded("role:ward_device_up:sum", _by("role", {"isp": 2, "switch": 1})),
-            _recorded("provider:ward_device_up:count", _by("provider", {"magti": 2, "silknet": 1})),
-            _recorded("provider:ward_device_up:sum", _by("provider", {"magti": 2, "silknet": 0})),
-            _recorded("device:ward_device_replies:ratio_rate5m", _of({A: 0.5, B: 1, NOWHERE: 0.75, SWITCH: 1})),
+            _recorded("site:ward_device_up:count", _by("site", {"batumi-02": 3}, {"batumi-02": 1})),
+            _recorded("site:ward_device_up:sum", _by("site", {"batumi-02": 2}, {"batumi-02": 1})),
+            _recorded("role:ward_device_up:count", _by("role", {"isp": 3, "switch": 1}, {"isp": 1})),
+            _recorded("role:ward_device_up:sum", _by("role", {"isp": 2, "switch": 1}, {"isp": 1})),
+            _recorded("provider:ward_device_up:count", _by("provider", {"magti": 2, "silknet": 1}, {"magti": 1})),
+            _recorded("provider:ward_device_up:sum", _by("provider", {"magti": 2, "silknet": 0}, {"magti": 1})),
             _recorded(
-                "device:ward_device_rtt_seconds:mean_rate5m", _of({A: 0.02, B: 0.03, NOWHERE: 0.1, SWITCH: 0.05})
+                "device:ward_device_replies:ratio_rate5m",
+                _of({A: 0.5, B: 1, NOWHERE: 0.75, SWITCH: 1, SECOND: 0.25}),
             ),
-            _recorded("site:ward_device_replies:rate5m", _by("site", {"batumi-02": 3.5})),
-            _recorded("site:ward_device_probes_sent:rate5m", _by("site", {"batumi-02": 4})),
-            _recorded("provider:ward_device_replies:rate5m", _by("provider", {"magti": 3.5, "silknet": 1})),
-            _recorded("provider:ward_device_probes_sent:rate5m", _by("provider", {"magti": 5, "silknet": 1})),
+            _recorded(
+                "device:ward_device_rtt_seconds:mean_rate5m",
+                _of({A: 0.02, B: 0.03, NOWHERE: 0.1, SWITCH: 0.05, SECOND: 0.04}),
+            ),
+            _recorded("site:ward_device_replies:rate5m", _by("site", {"batumi-02": 3.5}, {"batumi-02": 0.25})),
+            _recorded("site:ward_device_probes_sent:rate5m", _by("site", {"batumi-02": 4}, {"batumi-02": 1})),
+            _recorded(
+                "provider:ward_device_replies:rate5m",
+                _by("provider", {"magti": 3.5, "silknet": 1}, {"magti": 0.25}),
+            ),
+            _recorded(
+                "provider:ward_device_probes_sent:rate5m", _by("provider", {"magti": 5, "silknet": 1}, {"magti": 1})
+            ),
         ],
     )
 

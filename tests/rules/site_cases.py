@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tests.rules.trials import REASONS, Suppressed, Trouble, labelled
-from tests.rules.world import WELL, Case, Course, Device, Series, Value, ago, said
+from tests.rules.world import WELL, Case, Course, Device, Series, Text, Value, ago, said, scraped
 
 START = 30
 #: A link's last reply came with its last good sample.
@@ -14,10 +15,22 @@ SILENT: Mapping[str, Value] = {
     "last_reply_timestamp_seconds": START - 5,
     "last_change_timestamp_seconds": START,
 }
-#: Down by its verdict, with a last reply that stays 10 s back: not yet more than 10.
-AT_THE_LIMIT: Mapping[str, Value] = {"up": 0, "last_reply_timestamp_seconds": ago(10)}
+#: Down by its verdict, but it may be back at once: neither the last reply nor the verdict is older than 10 s.
+AT_THE_LIMIT: Mapping[str, Value] = {
+    "up": 0,
+    "last_reply_timestamp_seconds": ago(10),
+    "last_change_timestamp_seconds": ago(10),
+}
+ABOVE: Mapping[str, Value] = {**AT_THE_LIMIT, "last_reply_timestamp_seconds": ago(10.05)}
+#: A reply gets through now and then.
+HARDLY: Mapping[str, Value] = {
+    "up": 0,
+    "last_reply_timestamp_seconds": ago(1),
+    "last_change_timestamp_seconds": ago(10.05),
+}
 NOT_SHADOWED = tuple(reason for reason in REASONS if reason != "shadowed")
 BATUMI = tuple(Device(f"batumi-{name}", "isp", "batumi-02", "magti") for name in "ab")
+THIRD = Device("batumi-c", "isp", "batumi-02", "silknet")
 BEHIND = tuple(Device(f"batumi-sw{number}", "switch", "batumi-02") for number in (1, 2, 3))
 
 
@@ -49,7 +62,7 @@ ISOLATED = Trouble(
     # At 35 s it is 10 s since the last reply.
     fires=40,
     never={
-        "one link's last reply is 10 s old": [
+        "one of the links may be back at once": [
             *cut(BATUMI[:1]),
             *cut(BATUMI[1:], how=AT_THE_LIMIT),
             isolated(),
@@ -57,9 +70,34 @@ ISOLATED = Trouble(
         "no reply, but not isolated": [*cut(BATUMI), *well(BEHIND), isolated(value=0)],
         "it is another site": [*cut(BATUMI), *well(BEHIND), isolated(value=0), isolated(site="poti-01")],
         "all that is down is in maintenance": [
-            *cut(BATUMI[:1], suppressed={"maintenance": 1}),
-            *cut(BATUMI[1:], suppressed={"flapping": 1}),
+            *cut(BATUMI, suppressed={"maintenance": 1}),
+            *cut(BEHIND),
             isolated(),
+        ],
+        "one of the links flaps": [*cut(BATUMI[:1]), *cut(BATUMI[1:], suppressed={"flapping": 1}), isolated()],
+        "one link was down before the mass outage": [
+            *cut(BATUMI[:1]),
+            *cut(BATUMI[1:], suppressed={"mass_outage": 1}),
+            isolated(),
+        ],
+    },
+    enough={
+        "the last replies are more than 10 s old": [*cut(BATUMI, how=ABOVE), *well(BEHIND), isolated()],
+        "a reply gets through now and then": [*cut(BATUMI, how=HARDLY), *well(BEHIND), isolated()],
+        "something else of the site flaps": [
+            *cut(BATUMI),
+            *(one for device in BEHIND for one in device.series({"flapping": 1})),
+            isolated(),
+        ],
+        "one of the links is not in maintenance": [
+            *cut(BATUMI[:1], suppressed={"maintenance": 1}),
+            *cut(BATUMI[1:]),
+            isolated(),
+        ],
+        "the other exporter knows of devices behind the links, this one of none": [
+            *cut(BATUMI),
+            isolated(),
+            *(replace(one, labels={**one.labels, "instance": "second:9841"}) for one in well(BEHIND)),
         ],
     },
     summary="Site batumi-02 is cut off",
@@ -82,6 +120,15 @@ REDUNDANCY = Trouble(
         "the site is isolated": [*cut(BATUMI, how=AT_THE_LIMIT), isolated()],
         "a switch is down": [*well(BATUMI), *cut(BEHIND), isolated(value=0)],
         "a link of no site": cut([Device("lonely", "isp", "", "magti")]),
+    },
+    enough={
+        "two links of three": [*cut(BATUMI), *well([THIRD]), isolated(value=0)],
+        "a mass outage that began later": [
+            *cut(BATUMI[:1]),
+            *cut(BATUMI[1:], suppressed={"mass_outage": 1}),
+            isolated(),
+        ],
+        "the other link flaps": [*cut(BATUMI[:1]), *cut(BATUMI[1:], suppressed={"flapping": 1}), isolated()],
     },
     summary="Site batumi-02 has lost its redundancy",
     description="ISP links of batumi-02 that are down: 1. It hangs on what is left.",
@@ -111,11 +158,16 @@ PROVIDER = Trouble(
         "two sites": cut(THREE[:2]),
         "three links at two sites": cut(links(("a", "magti"), ("b", "magti"), ("b", "magti"))),
         "three sites, two providers": cut(links(("a", "magti"), ("b", "magti"), ("c", "silknet"))),
-        "three links of no site": cut(links(("", "magti"), ("", "magti"), ("", "magti"))),
+        "two sites and a link of none": cut(links(("a", "magti"), ("b", "magti"), ("", "magti"))),
         "three links of no provider": cut(links(("a", ""), ("b", ""), ("c", ""))),
-        "the last reply of the third is 10 s old": [*cut(THREE[:2]), *cut(THREE[2:], how=AT_THE_LIMIT)],
+        "the third may be back at once": [*cut(THREE[:2]), *cut(THREE[2:], how=AT_THE_LIMIT)],
         "the third is up": [*cut(THREE[:2]), *cut(THREE[2:], how={"last_reply_timestamp_seconds": 0})],
         "not links but switches": cut([Device(f"sw{site}", "switch", site, "magti") for site in "abc"]),
+    },
+    enough={
+        "the last reply of the third is more than 10 s old": [*cut(THREE[:2]), *cut(THREE[2:], how=ABOVE)],
+        "a reply of the third gets through now and then": [*cut(THREE[:2]), *cut(THREE[2:], how=HARDLY)],
+        "more sites": cut([*THREE, Device("fourth", "isp", "zugdidi-01", "magti")]),
     },
     summary="Provider magti has an outage",
     description="Links of magti at 3 sites are down at once.",
@@ -131,22 +183,31 @@ WORDS = (
     "more than half of the devices do not answer. So much at once is a fault on our side: the exporter's uplink, "
     "its machine, or a core device. Alerts of single devices are held back."
 )
+
+
+def mass(down: int, how: Mapping[str, Value] = SILENT, value: float = 1, end: int | None = None) -> list[Series]:
+    """So many of ten switches are down, and whether that is a mass outage is `value`."""
+    return [
+        *cut(SWITCHES[:down], end, how=how),
+        *well(SWITCHES[down:]),
+        said("ward_inventory_devices", 10),
+        said("ward_mass_outage", {0: 0, START: value} | ({end: 0} if end else {})),
+    ]
+
+
 MASS = Trouble(
     name="MassOutage",
     alert=labelled("MassOutage", "critical"),
-    says=lambda end, suppressed: [
-        *cut(SWITCHES[:6], end),
-        *well(SWITCHES[6:]),
-        said("ward_mass_outage", {0: 0, START: 1} | ({end: 0} if end else {})),
-    ],
+    says=lambda end, suppressed: mass(6, end=end),
     fires=40,
     never={
-        "no more than half": [*cut(SWITCHES[:5]), *well(SWITCHES[5:]), said("ward_mass_outage", 0)],
-        "the last replies are 10 s old": [
-            *cut(SWITCHES[:6], how=AT_THE_LIMIT),
-            *well(SWITCHES[6:]),
-            said("ward_mass_outage", {0: 0, START: 1}),
-        ],
+        "it is none": mass(6, value=0),
+        "half of them may be back at once": [*mass(6, AT_THE_LIMIT)],
+        "no more than half are down for more than 10 s": mass(5),
+    },
+    enough={
+        "the last replies are more than 10 s old": mass(6, ABOVE),
+        "replies get through now and then": mass(6, HARDLY),
     },
     summary="More than half of the inventory is down, seen from exporter:9841",
     description=WORDS,
@@ -161,3 +222,17 @@ def cases() -> Iterator[Case]:
     for one in (ISOLATED, REDUNDANCY, PROVIDER, MASS):
         yield from one.cases()
         yield one.text("texts")
+    yield Case(
+        "SiteIsolated of a site with nothing behind its links",
+        scraped([*cut(BATUMI), isolated()]),
+        texts=[
+            Text(
+                40,
+                ISOLATED.alert,
+                ISOLATED.summary,
+                ISOLATED.description.replace("3 other", "0 other"),
+                ISOLATED.dashboard,
+            )
+        ],
+        world="nothing behind",
+    )

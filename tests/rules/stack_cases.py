@@ -65,6 +65,7 @@ def storage(free: Course, data: Course) -> list[Series]:
 
 
 NOTIFICATIONS = {"integration": "email"}
+FAILED = "alertmanager_notifications_failed_total"
 FAULTS = (
     counted(
         of_stack("PrometheusRuleFailures", "prometheus", "prometheus", rule_group="sites.yml;sites"),
@@ -85,7 +86,7 @@ FAULTS = (
     counted(
         of_stack("NotificationsFailing", "alertmanager", "alertmanager", **NOTIFICATIONS),
         "alertmanager",
-        "alertmanager_notifications_failed_total",
+        FAILED,
         {**NOTIFICATIONS, "reason": "clientError"},
         "Alertmanager alertmanager:1 cannot notify by email",
         "About 3 notifications by email failed in 5 minutes. Who waits for them there has not been told.",
@@ -186,6 +187,31 @@ def cases() -> Iterator[Case]:
 
 
 def _more() -> Iterator[Case]:
+    failing = of_stack("PrometheusNotificationsFailing", "prometheus", "prometheus")
+    yield Case(
+        "PrometheusNotificationsFailing: errors, of which none are dropped",
+        [part("prometheus", "prometheus_notifications_errors_total", {0: 1, 30: 2}, alertmanager="http://a")],
+        {15: [], 30: [failing], 315: [failing], 345: []},
+        step=QUARTER,
+    )
+    yield Case(
+        "NotificationsFailing: for several reasons",
+        [
+            part("alertmanager", FAILED, {0: 0, 30: count}, **NOTIFICATIONS, reason=reason)
+            for reason, count in (("clientError", 2), ("serverError", 1), ("other", 0))
+        ],
+        texts=[
+            Text(
+                30,
+                of_stack("NotificationsFailing", "alertmanager", "alertmanager", **NOTIFICATIONS),
+                "Alertmanager alertmanager:1 cannot notify by email",
+                "About 3 notifications by email failed in 5 minutes. Who waits for them there has not been told.",
+                "ward-alerts",
+            )
+        ],
+        world="reasons",
+        step=QUARTER,
+    )
     yield Case(
         "PrometheusNotificationsFailing: what fails is also dropped, and counts once",
         [
@@ -195,7 +221,7 @@ def _more() -> Iterator[Case]:
         texts=[
             Text(
                 30,
-                of_stack("PrometheusNotificationsFailing", "prometheus", "prometheus"),
+                failing,
                 "Prometheus prometheus:1 cannot reach Alertmanager",
                 "About 3 alerts could not be handed over in 5 minutes.",
                 "ward-alerts",

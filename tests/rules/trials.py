@@ -37,6 +37,8 @@ class Trouble:
     fires: int
     #: Likewise, but at the limit or just below, or with something else by which it is no such trouble.
     never: Mapping[str, Sequence[Series]]
+    #: Likewise, and just above the limit: it fires by then.
+    enough: Mapping[str, Sequence[Series]]
     summary: str
     description: str
     #: The description while the exporter is silent.
@@ -82,6 +84,8 @@ class Trouble:
         )
         for miss, series in self.never.items():
             yield f"is silent: {miss}", scraped(series), {fires: off, after(6): off}
+        for title, series in self.enough.items():
+            yield f"fires: {title}", scraped(series), {fires: on, after(6): on}
         if self.waits:
             yield (
                 "is silent: over before the wait is",

@@ -121,12 +121,15 @@ def said(name: str, course: Course, **labels: str) -> Series:
 
 
 def scraped(series: Sequence[Series], *silent: tuple[int, int]) -> list[Series]:
-    """One exporter's series, and `up`; from the first to before the second of each `silent` its scrapes fail."""
+    """These, and `up`; from the first to before the second of each `silent` all scrapes fail."""
     up: dict[int, Value] = {0: 1}
     for start, end in silent:
         up |= {start: 0, end: 1}
-    ((job, instance),) = {(one.labels["job"], one.labels["instance"]) for one in series}
-    return [Series("up", {"job": job, "instance": instance}, up), *(_hush(one, silent) for one in series)]
+    exporters = sorted({(one.labels["job"], one.labels["instance"]) for one in series})
+    return [
+        *(Series("up", {"job": job, "instance": instance}, up) for job, instance in exporters),
+        *(_hush(one, silent) for one in series),
+    ]
 
 
 def unseen(series: Sequence[Series], start: int, end: int) -> list[Series]:
