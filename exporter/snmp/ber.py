@@ -103,6 +103,14 @@ def decode_oid(content: bytes) -> tuple[int, ...]:
     return (first, numbers[0] - 40 * first, *numbers[1:])
 
 
+def shown(content: bytes) -> str:
+    """An identifier for a message: with dots, or in hexadecimal where it is none."""
+    try:
+        return ".".join(map(str, decode_oid(content)))
+    except BerError:
+        return content.hex()
+
+
 def is_after(oid: bytes, former: bytes) -> bool:
     """Whether an identifier comes behind another in the order of walks; raises BerError."""
     if oid.isascii() and former.isascii():

@@ -46,11 +46,13 @@ _ENDS = frozenset({ber.NO_SUCH_OBJECT, ber.NO_SUCH_INSTANCE, ber.END_OF_MIB_VIEW
 class Client(ABC):
     """One device, by either version of SNMP. It may be kept over polls: it learns how large replies may be."""
 
-    def __init__(self, session: Session, agent: Agent) -> None:
+    def __init__(self, session: Session, agent: Agent, around: int = 0) -> None:
+        """`around` is what a message has around its PDU, beside the frame of SNMPv2c."""
         self.traffic = Traffic()
         self._session = session
         self._agent = agent
-        self._payload = _FRAME
+        self._frame, self._least = _FRAME - around, _LEAST - around
+        self._payload = self._frame
 
     @abstractmethod
     def _ask(self, kind: int, oids: Sequence[bytes], max_repetitions: int) -> Conversation[Response]:
@@ -162,17 +164,17 @@ class Client(ABC):
         They are kept to only if they help: a device that has gone away is none that needs them.
         """
         if walk.shortened_at == self.traffic.received:
-            self._payload = _FRAME
+            self._payload = self._frame
             return False
-        if self._payload == _LEAST or not self.traffic.received or not walk.expects_more_than(_LEAST):
+        if self._payload == self._least or not self.traffic.received or not walk.expects_more_than(self._least):
             return False
-        self._payload = _LEAST
+        self._payload = self._least
         walk.shortened_at = self.traffic.received
         return True
 
     def _refusal(self, response: Response, oid: bytes) -> SnmpError:
         status = _STATUS.get(response.error_status, f"error status {response.error_status}")
-        return self.traffic.failure("refused", f"{status} for {_shown(oid)}")
+        return self.traffic.failure("refused", f"{status} for {ber.shown(oid)}")
 
 
 class V2Client(Client):
@@ -220,15 +222,15 @@ class _Column:
         if not oid.startswith(self.prefix):
             # Whatever is behind the column ends it, but something before it is no answer.
             if self.seen is None and not ber.is_after(oid, self.oid()):
-                raise SnmpError("malformed", f"{_shown(oid)} is not behind {_shown(self.oid())}")
+                raise SnmpError("malformed", f"{ber.shown(oid)} is not behind {ber.shown(self.oid())}")
             return False
         rest = oid[len(self.prefix) :]
         if self.seen is not None:
             if rest in self.seen:
-                raise SnmpError("endless", f"{_shown(oid)} comes again")
+                raise SnmpError("endless", f"{ber.shown(oid)} comes again")
             self.seen.add(rest)
         elif not ber.is_after(rest, self.last):
-            raise SnmpError("endless", f"{_shown(oid)} is not behind {_shown(self.oid())}")
+            raise SnmpError("endless", f"{ber.shown(oid)} is not behind {ber.shown(self.oid())}")
         self.rows.append(varbind)
         self.last = rest
         return True
@@ -337,10 +339,3 @@ def _sorts_by_bytes(oids: Sequence[bytes]) -> bool:
 
 def _present(found: dict[bytes, VarBind], oids: Sequence[bytes]) -> list[VarBind]:
     return [found[oid] for oid in dict.fromkeys(oids) if oid in found and found[oid][1] not in ber.ABSENT]
-
-
-def _shown(oid: bytes) -> str:
-    try:
-        return ".".join(map(str, ber.decode_oid(oid)))
-    except BerError:
-        return oid.hex()

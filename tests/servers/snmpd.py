@@ -40,11 +40,11 @@ class Snmpd(Server):
     ARGUMENTS = ("-f", "-Lo", "-C", "-I", "-smux", "udp:127.0.0.1:{port}")
     CONFIG_ARGUMENT = "-c{config}"
 
-    def __init__(self, config: str = "") -> None:
+    def __init__(self, config: str = "", port: int | None = None) -> None:
         view = " -V seen" if "\nview seen " in f"\n{config}" else ""
         super().__init__(
             f"rocommunity {COMMUNITY} 127.0.0.1{view}\n{config}\n",
-            port=_free_port(),
+            port=_free_port() if port is None else port,
             prefix=("env", "SNMP_PERSISTENT_DIR=.", "MIBS="),
             get=_get,
         )
