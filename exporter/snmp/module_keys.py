@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -59,6 +60,7 @@ def _oid(value: Any) -> bytes:
 
 #: What Go's regular expressions have, and Python's write in another way.
 _GO_ONLY = re.compile(r"\\(.)|\[:(\w+):\]|\(\?<(?=\w)", re.DOTALL)
+_WHOLE = re.compile(r"\^\(\?:(.*)\)\$", re.DOTALL)
 _POSIX_CLASSES = {
     **{"alnum": "0-9A-Za-z", "alpha": "A-Za-z", "blank": r"\t ", "cntrl": r"\x00-\x1F\x7F", "digit": "0-9"},
     **{"graph": "!-~", "lower": "a-z", "print": " -~", "punct": r"!-/:-@\[-`{-~", "space": r"\s", "upper": "A-Z"},
@@ -67,16 +69,35 @@ _POSIX_CLASSES = {
 
 
 def _regex(value: Any) -> re.Pattern[str]:
+    try:
+        return _compiled(_text(value))
+    except (re.error, OverflowError, RecursionError) as error:
+        raise WrongError(f"a regular expression ({error})") from error
+
+
+def _whole_regex(value: Any) -> re.Pattern[str]:
+    """One that a whole text has to match: without the ^(?:...)$ that the generator puts around it."""
+    inner = _WHOLE.fullmatch(_text(value))
+    if inner:
+        try:
+            return _compiled(inner[1])
+        except (re.error, OverflowError, RecursionError):
+            # What looked like one pair of brackets was two.
+            pass
+    return _regex(value)
+
+
+def _compiled(written: str) -> re.Pattern[str]:
     def python(found: re.Match[str]) -> str:
         if found[1]:
             return r"\Z" if found[1] == "z" else found[0]
         return _POSIX_CLASSES.get(found[2], found[0]) if found[2] else "(?P<"
 
-    try:
+    with warnings.catch_warnings():
+        # That [[ may come to mean something else one day.
+        warnings.simplefilter("ignore", FutureWarning)
         # \d and \w are ASCII's in Go.
-        return re.compile(_GO_ONLY.sub(python, _text(value)), re.ASCII)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise WrongError(f"a regular expression ({error})") from error
+        return re.compile(_GO_ONLY.sub(python, written), re.ASCII)
 
 
 def _time_pattern(value: Any) -> str:
@@ -122,7 +143,7 @@ _METRIC = Table(
         "enum_values": _enum_values,
         "regex_extracts": MapOf(
             _pattern("the end of a metric's name: letters, digits, _ and :", "[a-zA-Z0-9_:]*"),
-            ListOf(Table({"regex": _regex, "value": _text}, required=("regex",))),
+            ListOf(Table({"regex": _whole_regex, "value": _text}, required=("regex",))),
         ),
         "scale": _any_number,
         "offset": _any_number,

@@ -95,6 +95,10 @@ def test_what_a_person_writes_by_hand() -> None:
     assert found["major"] == "15"
     assert [bool(extracts["Brackets"].fullmatch(text)) for text in ("a[", "a]", "ax", "ay")] == [True] * 3 + [False]
     assert extracts["Backslash"].fullmatch(r"C:\z")
+    # As the generator writes them, with brackets around, and what only looks so.
+    assert extracts["Generated"].fullmatch("On")
+    assert extracts["Two"].fullmatch("b")
+    assert extracts["Nested"].fullmatch("[a[")
 
 
 def test_indexes_and_lookups_keep_their_order_and_settings() -> None:
@@ -194,3 +198,24 @@ def test_any_file_is_read_or_refused(metric: list[object], walk: object, filters
         assert error.problems  # noqa: PT017 - either outcome is right
     else:
         assert list(found) == ["m"]
+
+
+def test_a_file_as_the_generator_writes_it_is_read_whole() -> None:
+    """What snmp_exporter's generator makes of a MIB with all kinds of indexes is read, its secrets passed over."""
+    loaded = load_modules(HERE / "generated.good.yml")
+    assert loaded.auths == ("public_v2", "v3")
+    assert "s3cret" not in repr(loaded)
+    module = loaded.modules["test"]
+    metrics_by_name = {metric.name: metric for metric in module.metrics}
+    assert (module.max_repetitions, module.timeout, module.allow_nonincreasing_oids) == (10, 90.0, True)
+    assert len(module.filters) == 1
+    assert metrics_by_name["aState"].enum_values == {1: "up", 2: "down", 3: "yes", 4: "null"}
+    assert metrics_by_name["aState"].scale == 0.5
+    assert metrics_by_name["aBits"].type == "Bits"
+    assert [(one.labelname, one.type, one.implied) for one in metrics_by_name["aOid"].indexes] == [
+        ("aNum", "gauge", False),
+        ("aMac", "PhysAddress48", False),
+        ("aIp", "InetAddressIPv4", False),
+        ("aName", "DisplayString", True),
+    ]
+    assert metrics_by_name["aOct"].regex_extracts["Temp"][0].value == "$1"
