@@ -15,7 +15,6 @@ from cryptography.hazmat.decrepit.ciphers.modes import CFB
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
-from pyasn1.type.univ import OctetString
 from pysnmp.proto.secmod.rfc3414.service import SnmpUSMSecurityModel
 
 from exporter.errors import BerError
@@ -92,7 +91,7 @@ class User:
         """The user's keys at the device of this engine identifier."""
         if not self.flags & AUTH:
             return Keys("", 0, b"", b"", False)
-        name = OctetString(engine)
+        name = self._password.clone(engine)  # pyasn1's type of bytes, which pysnmp takes
         auth = self._auth.localize_key(self._password, name).asOctets()
         if not self.flags & PRIV:
             return Keys(self._digest.hash, self._digest.size, auth, b"", False)

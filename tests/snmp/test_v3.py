@@ -244,7 +244,7 @@ def test_credentials_that_are_not_the_devices(snmpd: Snmpd, access: Access, kind
 
     async def test() -> None:
         with Session(10) as snmp:
-            client = V3Client(snmp, at(snmpd.port, SHORT), User(*access))
+            client = V3Client(snmp, at(snmpd.port, 1.0), User(*access))
             error = await refused(client)
         assert error.kind == kind
         assert message in str(error)
@@ -335,7 +335,7 @@ def test_answers_that_have_been_changed(snmpd: Snmpd) -> None:
 
     async def test(relay: Relay) -> None:
         with Session(10) as snmp:
-            client = V3Client(snmp, at(relay.port, SHORT), User(*GOOD))
+            client = V3Client(snmp, at(relay.port, 1.0), User(*GOOD))
             error = await refused(client)
             assert error.kind == "malformed"
             assert "digest is wrong" in str(error)
