@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,9 @@ from exporter.icmp.sockets import open_transports
 from exporter.inventory.device import Inventory
 from exporter.inventory.sources import Sources
 from exporter.inventory.topology import Topology
+from exporter.polling import Polling, modules_of
 from exporter.saver import Saver
+from exporter.snmp.modules import Module
 from exporter.state.columns import row_map
 from exporter.state.verdict import Rules, Verdicts
 from exporter.web.app import create_app
@@ -57,6 +59,7 @@ class Running:
     plan: Plan
     verdicts: Verdicts
     text: DeviceText
+    modules: Mapping[str, Module]
 
     @property
     def timing(self) -> Timing:
@@ -80,6 +83,7 @@ class Service:
         self._socket: socket.socket = listen(address)
         self._saver = Saver(storage, self._itself)
         self._resolver = Resolver(self._resolved)
+        self._polling = Polling()
         running = self._running = self._build(*self._read(None))
         self._show(running)
         transports = open_transports(
@@ -115,6 +119,10 @@ class Service:
         yield from running.text.render()
         yield from exposition.render(self._prober.stats, running.verdicts, self._itself)
         yield self._process.render()
+
+    def render_snmp(self, shard: tuple[int, int]) -> bytes:
+        """The page at /metrics/snmp; runs in a thread of its own."""
+        return self._polling.render(shard)
 
     def unhealthy(self) -> str:
         if self._prober.failure is not None:
@@ -157,6 +165,7 @@ class Service:
         try:
             asyncio.run(self._serve())
         finally:
+            self._polling.close()
             # The loop ends first, so that the last save holds its last outcome.
             self._prober.stop()
             self._saver.stop(self._running.verdicts)
@@ -239,7 +248,8 @@ class Service:
         rules = Rules(settings.probe.down_after, settings.probe.up_after, cycles, settings.flapping.window)
         verdicts = Verdicts(inventory, topology, rules)
         plan = Plan(inventory.devices, self._resolver.known)
-        return Running(settings, sources, plan, verdicts, DeviceText(verdicts, topology.site_names))
+        text = DeviceText(verdicts, topology.site_names)
+        return Running(settings, sources, plan, verdicts, text, modules_of(settings, inventory.devices))
 
     def _show(self, running: Running) -> None:
         """Tell the page, the log and the resolver what runs now."""
@@ -247,6 +257,7 @@ class Service:
         self._itself.reloaded_at = time.time()
         self._show_sources(running.sources, running.verdicts.inventory)
         self._resolver.watch(running.plan.hosts, running.settings.probe.resolve_every)
+        self._polling.assign(running.settings.snmp, running.verdicts.inventory.devices, running.modules)
 
     def _show_sources(self, sources: Sources, inventory: Inventory) -> None:
         self._itself.sources = {name: (status.ok, status.devices) for name, status in sources.status.items()}

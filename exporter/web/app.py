@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from functools import partial
 from typing import Protocol
 
 from starlette.applications import Starlette
@@ -19,6 +21,9 @@ from exporter.web.page import Page, wants_gzip
 
 log = logging.getLogger(__name__)
 
+MOST_SHARDS = 64
+_SHARD = re.compile(r"(\d{1,3})/(\d{1,3})", re.ASCII)
+
 
 class Backend(Protocol):
     """What the pages need of the service."""
@@ -26,6 +31,9 @@ class Backend(Protocol):
     @property
     def verdicts(self) -> Verdicts: ...
     def render_metrics(self) -> bytes: ...
+    def render_snmp(self, shard: tuple[int, int]) -> bytes:
+        """Of so many shards (the second number), the one of this number, from 0."""
+
     def unhealthy(self) -> str:
         """Why the exporter is not healthy, "" if it is."""
 
@@ -38,9 +46,22 @@ def create_app(backend: Backend) -> Starlette:
     """The ASGI application."""
     metrics = Page(backend.render_metrics)
     states = Page(lambda: views.device_states(backend.verdicts))
+    shards: dict[tuple[int, int], Page] = {}
 
     async def serve_metrics(request: Request) -> Response:
         return await _page(request, metrics, CONTENT_TYPE)
+
+    async def serve_snmp(request: Request) -> Response:
+        unknown = sorted(set(request.query_params) - {"shard"})
+        if unknown:
+            return _bad_query(unknown, "shard")
+        try:
+            shard = _shard(request.query_params.get("shard", "0/1"))
+        except ValueError as error:
+            return PlainTextResponse(f"{error}\n", 400)
+        if shard not in shards:
+            shards[shard] = Page(partial(backend.render_snmp, shard))
+        return await _page(request, shards[shard], CONTENT_TYPE)
 
     async def devices(request: Request) -> Response:
         return await _page(request, states, "application/json")
@@ -81,6 +102,7 @@ def create_app(backend: Backend) -> Starlette:
         routes=[
             Route("/", landing),
             Route("/metrics", serve_metrics),
+            Route("/metrics/snmp", serve_snmp),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
             Route("/-/reload", reload, methods=["POST"]),
@@ -105,6 +127,15 @@ async def _page(request: Request, page: Page, content_type: str) -> Response:
 
 def _verdict(problem: str, good: str) -> Response:
     return PlainTextResponse(f"{problem}\n", 503) if problem else PlainTextResponse(f"{good}\n")
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """`0/4` is the first of four; ValueError for anything else."""
+    found = _SHARD.fullmatch(text)
+    number, shards = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not number < shards <= MOST_SHARDS:
+        raise ValueError(f"shard={text!r}; expected such as 0/4, the first of four, and at most {MOST_SHARDS}")
+    return number, shards
 
 
 def _bad_query(unknown: list[str], expected: str) -> Response:

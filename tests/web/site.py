@@ -35,6 +35,9 @@ class Backend:
         self.renders += 1
         return self.page()
 
+    def render_snmp(self, shard: tuple[int, int]) -> bytes:
+        return b"shard %d of %d\n" % shard
+
     def unhealthy(self) -> str:
         return self.sick
 

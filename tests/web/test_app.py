@@ -46,6 +46,7 @@ def test_every_status_is_documented(site: Web) -> None:
 
     found = {path: asks(path) for path in ("/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/devices")}
     found["/sd"] = asks("/sd", "/sd?x=1")
+    found["/metrics/snmp"] = asks("/metrics/snmp", "/metrics/snmp?shard=2")
     found["/api/v1/devices/{name}"] = asks("/api/v1/devices/isp-a", "/api/v1/devices/nobody")
     found["/-/reload"] = asks("/-/reload", method="POST")
     backend.failure, backend.sick = ConfigError([Problem("ward.yml", 3, "probe", "wrong")]), "the loop stands"

@@ -7,6 +7,7 @@ import gzip
 import socket
 import threading
 import time
+from urllib.parse import quote
 
 import pytest
 
@@ -171,3 +172,14 @@ def test_listening(site: Web) -> None:
         listen("192.0.2.1:0")
     with pytest.raises(ListenError, match=r"cannot listen on nobody\.invalid:1: "):
         listen("nobody.invalid:1")
+
+
+def test_snmp_in_shards(site: Web) -> None:
+    """The SNMP page comes whole, or the part that is asked for; a part that cannot be is a 400 that says why."""
+    assert site.ask("/metrics/snmp")[::2] == (200, b"shard 0 of 1\n")
+    assert site.ask("/metrics/snmp?shard=3/4")[::2] == (200, b"shard 3 of 4\n")
+    for wrong in ("4/4", "0/0", "0/65", "-1/4", "1", "a/b", "0/4/4", "\u0661/4"):
+        status, _, body = site.ask(f"/metrics/snmp?shard={quote(wrong)}")
+        assert status == 400
+        assert body.startswith(b"shard=")
+    assert site.ask("/metrics/snmp?part=0/4")[::2] == (400, b"unknown query parameter 'part', expected: shard\n")

@@ -1,0 +1,121 @@
+"""SNMP as a part of the service: devices and modules to the poller processes, and their polls to the page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from exporter.config import Settings
+from exporter.config_auths import Auth, CommunityAuth
+from exporter.config_snmp import SnmpSettings
+from exporter.credentials import Secret
+from exporter.errors import ConfigError, Problem
+from exporter.exposition import snmp as exposition
+from exporter.exposition.text import labels
+from exporter.inventory.device import Device
+from exporter.snmp.jobs import Access, Assignment, Job
+from exporter.snmp.modules import Module, load_modules, shipped
+from exporter.snmp.pool import Pool
+
+#: Samples of one device that are served: 20 columns of 1,000 interfaces.
+MOST_SAMPLES = 20_000
+
+
+def modules_of(settings: Settings, devices: Sequence[Device]) -> Mapping[str, Module]:
+    """The shipped modules and the user's own, where any device is polled; raises ConfigError with all problems."""
+    found: dict[str, Module] = shipped() if any(device.snmp for device in devices) else {}
+    problems: list[Problem] = []
+    for path in settings.snmp.modules:
+        try:
+            found |= load_modules(path).modules
+        except ConfigError as error:
+            problems += error.problems
+    for device in devices if not problems else ():
+        for name in device.snmp.modules if device.snmp else ():
+            if name not in found:
+                message = (
+                    f"the device {device.name} asks for the module {name!r}; there are {', '.join(sorted(found))}"
+                )
+                problems.append(Problem(str(settings.path), None, "snmp.modules", message))
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+class Polling:
+    """The pollers, and the page of what they have brought."""
+
+    def __init__(self) -> None:
+        self._pool = Pool()
+        self._labels: Mapping[str, str] = {}
+        self._oldest = 0.0
+
+    def assign(self, settings: SnmpSettings, devices: Sequence[Device], modules: Mapping[str, Module]) -> None:
+        """Poll these devices from now on."""
+        polled = [device for device in devices if device.snmp is not None]
+        rendered = {device.name: labels(_pairs(device)) for device in polled}
+        jobs = [_job(device, settings, rendered[device.name]) for device in polled if device.snmp is not None]
+        self._labels = rendered
+        self._oldest = exposition.STALE_INTERVALS * settings.interval + settings.timeout * (settings.retries + 1)
+        self._pool.assign(
+            Assignment(
+                jobs=tuple(jobs),
+                modules=modules,
+                interval=settings.interval,
+                slow_interval=settings.slow_interval,
+                timeout=settings.timeout,
+                retries=settings.retries,
+                max_repetitions=settings.max_repetitions,
+                limit=MOST_SAMPLES,
+            ),
+            settings.workers,
+        )
+
+    def render(self, shard: tuple[int, int]) -> bytes:
+        """The page at /metrics/snmp; runs in a thread of its own."""
+        now = time.time()
+        polls = self._pool.polls
+        return b"".join(exposition.render(polls, self._labels, self._pool.restarts, now - self._oldest, shard))
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+def _pairs(device: Device) -> list[tuple[str, str]]:
+    return [
+        ("device", device.name),
+        ("site", device.site),
+        ("role", device.role),
+        ("priority", str(device.priority)),
+    ]
+
+
+def _job(device: Device, settings: SnmpSettings, rendered: str) -> Job:
+    assert device.snmp is not None
+    return Job(
+        device=device.name,
+        host=device.address,
+        port=device.snmp.port,
+        access=_access(settings.auths[device.snmp.auth]),
+        labels=rendered[1:-1],
+        modules=device.snmp.modules,
+    )
+
+
+def _access(auth: Auth) -> Access:
+    """Secrets in the clear, for the process that needs them."""
+    if isinstance(auth, CommunityAuth):
+        return Access(2, auth.community.reveal())
+    return Access(
+        3,
+        username=auth.username,
+        security_level=auth.security_level,
+        auth_protocol=auth.auth_protocol,
+        password=_revealed(auth.password),
+        priv_protocol=auth.priv_protocol,
+        priv_password=_revealed(auth.priv_password),
+    )
+
+
+def _revealed(secret: Secret | None) -> bytes:
+    return b"" if secret is None else secret.reveal()
