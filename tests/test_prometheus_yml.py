@@ -65,6 +65,7 @@ def test_it_scrapes_the_exporter_and_every_part_of_the_stack() -> None:
     }
     assert targets == {
         "ward-exporter": ["exporter:9841"],
+        "ward-exporter-snmp": ["exporter:9841"],
         "prometheus": ["prometheus:9090"],
         "victoriametrics": ["victoriametrics:8428"],
         "vmalert": ["vmalert:8880"],

@@ -65,7 +65,10 @@ class Pool:
     def _take(self, polled: Polled) -> None:
         # Of a device that has left the inventory meanwhile, a last poll may still be on its way.
         if polled.device in self._devices:
+            former = self.polls.get(polled.device)
             self.polls[polled.device] = polled
+            if polled.failure != (former.failure if former is not None else ""):
+                log.info("%s by SNMP: %s", polled.device, polled.problem or "answers again")
 
 
 class _Worker:
