@@ -27,7 +27,7 @@ def cases() -> Iterator[Case]:
     yield story(
         "one link of two is cut",
         [*cut(BATUMI[:1], end=200), *well([*BATUMI[1:], *BEHIND]), isolated(value=0), *mass(0)],
-        {35: [], 40: LINKS_DOWN[:1], 90: [*LINKS_DOWN[:1], REDUNDANCY], 200: []},
+        {35: [], 40: LINKS_DOWN[:1], 100: [*LINKS_DOWN[:1], REDUNDANCY], 200: []},
     )
     yield story(
         "both links are cut, and nothing is said about what is behind them",
@@ -59,10 +59,10 @@ def cases() -> Iterator[Case]:
         "the exporter dies during an outage, and the outage ends before it is back",
         [*cut(BATUMI[:1], end=200), *well([*BATUMI[1:], *BEHIND]), isolated(value=0), *mass(0)],
         {
-            105: [*LINKS_DOWN[:1], REDUNDANCY],
-            110: [*LINKS_DOWN[:1], REDUNDANCY, EXPORTER],
+            120: [*LINKS_DOWN[:1], REDUNDANCY],
+            125: [*LINKS_DOWN[:1], REDUNDANCY, EXPORTER],
             295: [*LINKS_DOWN[:1], REDUNDANCY, EXPORTER],
             300: [],
         },
-        (100, 300),
+        (115, 300),
     )

@@ -113,9 +113,11 @@ REDUNDANCY = Trouble(
     name="SiteRedundancyLost",
     alert=labelled("SiteRedundancyLost", "high", site="batumi-02", role="isp", priority="0"),
     says=lambda end, suppressed: [*cut(BATUMI[:1], end, suppressed), *well(BATUMI[1:]), isolated(value=0)],
-    fires=90,
+    # A minute after the link's own alert.
+    fires=100,
     never={
         "all are up": [*well(BATUMI), isolated(value=0)],
+        "the link may be back at once": [*cut(BATUMI[:1], how=AT_THE_LIMIT), *well(BATUMI[1:]), isolated(value=0)],
         # SiteIsolated would fire: its links have not answered. Here they have.
         "the site is isolated": [*cut(BATUMI, how=AT_THE_LIMIT), isolated()],
         "a switch is down": [*well(BATUMI), *cut(BEHIND), isolated(value=0)],
