@@ -7,6 +7,7 @@ shows in passing that no rule mixes exporters.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections import defaultdict
@@ -59,7 +60,11 @@ class Tool:
             path.write_text(json.dumps(document))
             arguments += [path] if self.name == "promtool" else ["--files", path]
         command = [program(self.name, self.generation), *arguments]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, cwd=folder)
+        # vmalert-tool has one folder of a fixed name for its data: two runs at once must not share it.
+        environment = {**os.environ, "TMPDIR": str(folder)}
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=300, cwd=folder, env=environment
+        )
         said = done.stdout + done.stderr
         wrong = sorted({int(number) for number in re.findall(r'"(\d+)-', said)})
         return done.returncode == 0, "\n".join([said, *(f"{number}: {numbered[number].name}" for number in wrong)])
