@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import cost, exposition, latency
+from bench import cost, exposition, latency, paging
 from bench.effort import FULL, QUICK, Effort
 from bench.row import Row, table
 from tests.servers import ensure
@@ -25,6 +25,8 @@ BENCHES: dict[str, Callable[[Effort], list[Row]]] = {
     "detection": latency.detection,
     "start": latency.start,
     "exposition": exposition.exposition,
+    "paging": paging.paging,
+    "noise": paging.noise,
 }
 
 
