@@ -48,8 +48,8 @@ def vmalert_arguments(generation: Generation, database: str, alertmanager: str) 
         # 4 s for ISP links: while a database restarts, all of them would be "resolved".
         "-rule.resendDelay=1m",
     ]
-    # By default it evaluates what was 30 s ago. Less than 1 s is too little: VictoriaMetrics shows the samples of one
-    # scrape over some time, and half a scrape looks like an end. The oldest one does not know the flag.
+    # By default it evaluates what was 30 s ago. Less than 1 s is too little: VictoriaMetrics shows the samples of
+    # one scrape over some time, and half a scrape looks like an end. The oldest one does not know the flag.
     return arguments if generation is FLOOR else [*arguments, "-rule.evalDelay=1s"]
 
 
