@@ -15,6 +15,8 @@ Ints = npt.NDArray[np.int64]
 
 #: Devices that gauges are computed for at a time: their window fits into a core's cache.
 _CHUNK = 4096
+#: Probes that are kept of each device at least, for people to look at.
+STRIP = 100
 #: A lost probe among RTTs; NaN stands for one that is under way, void, or was never sent.
 LOST = np.float32(np.inf)
 
@@ -30,11 +32,13 @@ class Gauges(NamedTuple):
 
 
 class Window:
-    """RTTs in seconds, `cycles` rows of one element a device; cycle c lies in row c modulo `cycles`."""
+    """RTTs in seconds, a row a cycle, with one element a device; the gauges are over the last `cycles` of them."""
 
     def __init__(self, cycles: int, count: int) -> None:
         self.cycles = cycles
-        self._rtts = np.full((cycles, count), np.nan, np.float32)
+        self._kept = max(cycles, STRIP)
+        #: Cycle c lies in row c modulo `_kept`.
+        self._rtts = np.full((self._kept, count), np.nan, np.float32)
         #: The last cycle in which a device had a probe: behind it lie leftovers of a whole window ago.
         self._sent_cycle = np.full(count, -1, np.int64)
         self._cycle = 0
@@ -43,11 +47,11 @@ class Window:
         """Probes of these cycles are on their way; what the window held in their place is over."""
         former = self._sent_cycle[rows]
         gap = int((cycles - former).max()) - 1
-        for back in range(1, min(gap, self.cycles - 1) + 1):
+        for back in range(1, min(gap, self._kept - 1) + 1):
             # Cycles in which the device was not probed: the loop was held up.
             missed = cycles - former > back
-            self._rtts[(cycles[missed] - back) % self.cycles, rows[missed]] = np.nan
-        self._rtts[cycles % self.cycles, rows] = np.nan
+            self._rtts[(cycles[missed] - back) % self._kept, rows[missed]] = np.nan
+        self._rtts[cycles % self._kept, rows] = np.nan
         self._sent_cycle[rows] = np.maximum(former, cycles)
         self._cycle = max(self._cycle, int(cycles.max()))
 
@@ -56,19 +60,19 @@ class Window:
         self._cycle = max(self._cycle, end - 1)
 
     def put(self, rows: Map, cycles: Ints, values: npt.NDArray[np.floating] | np.float32) -> None:
-        # With a timeout as long as the window, a loss may come when its place is taken again.
-        fresh = cycles > self._cycle - self.cycles
+        # With a timeout as long as all that is kept, a loss may come when its place is taken again.
+        fresh = cycles > self._cycle - self._kept
         if not fresh.all():
             rows, cycles = rows[fresh], cycles[fresh]
             values = values[fresh] if isinstance(values, np.ndarray) else values
-        self._rtts[cycles % self.cycles, rows] = values
+        self._rtts[cycles % self._kept, rows] = values
 
     def copy_from(self, old: Window, rows: Map) -> None:
-        """Take over the columns of an earlier inventory; windows of another length start empty."""
+        """Take over the columns of an earlier inventory; where another number of cycles is kept they start empty."""
         self._cycle = old._cycle
         # An empty column has no leftovers.
         self._sent_cycle[:] = old._cycle
-        if old.cycles != self.cycles:
+        if old._kept != self._kept:
             return
         source = np.flatnonzero(rows >= 0)
         self._rtts[:, rows[source]] = old._rtts[:, source]
@@ -76,26 +80,39 @@ class Window:
 
     def recent(self, row: int) -> list[float | None]:
         """RTTs of one device, oldest first; None for a lost probe. What is under way or void is left out."""
-        rtts = self._in_order(self._cycle, row, row + 1)[:, 0]
-        return [None if math.isinf(rtt) else round(rtt, 7) for rtt in rtts.tolist() if not math.isnan(rtt)]
+        return _known(self._in_order(self._cycle, self.cycles, row, row + 1))
 
-    def _in_order(self, cycle: int, start: int, end: int) -> npt.NDArray[np.float32]:
-        """The window that ends with `cycle`, of the devices `start` to `end - 1`, oldest first."""
-        order = np.arange(cycle + 1, cycle + 1 + self.cycles) % self.cycles
+    def strip(self, row: int) -> list[float | None]:
+        """The same of all that is kept, which may reach further back than the window."""
+        return _known(self._in_order(self._cycle, self._kept, row, row + 1))[-STRIP:]
+
+    def _in_order(self, cycle: int, cycles: int, start: int, end: int) -> npt.NDArray[np.float32]:
+        """The last `cycles`, up to `cycle`, of the devices `start` to `end - 1`, oldest first."""
+        order = np.arange(cycle + 1 - cycles, cycle + 1) % self._kept
         rtts = self._rtts[order, start:end]
         behind = cycle - self._sent_cycle[start:end]
-        for back in range(min(int(behind.max(initial=0)), self.cycles)):
+        for back in range(min(int(behind.max(initial=0)), cycles)):
             rtts[-1 - back, behind > back] = np.nan
         return rtts
+
+    def gauges_of(self, row: int) -> Gauges:
+        """Of one device."""
+        return _gauges(self._in_order(self._cycle, self.cycles, row, row + 1))
 
     def gauges(self) -> Gauges:
         cycle, count = self._cycle, len(self._sent_cycle)
         gauges = Gauges(*np.empty((5, count)))
         for start in range(0, count, _CHUNK):
-            part = _gauges(self._in_order(cycle, start, min(start + _CHUNK, count)))
+            part = _gauges(self._in_order(cycle, self.cycles, start, min(start + _CHUNK, count)))
             for column, values in zip(gauges, part, strict=True):
                 column[start : start + _CHUNK] = values
         return gauges
+
+
+def _known(rtts: npt.NDArray[np.float32]) -> list[float | None]:
+    """One device's RTTs, None for a lost probe; what is under way or void is left out."""
+    found = rtts[:, 0].tolist()
+    return [None if math.isinf(rtt) else round(rtt, 7) for rtt in found if not math.isnan(rtt)]
 
 
 def _gauges(rtts: npt.NDArray[np.float32]) -> Gauges:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -24,6 +24,14 @@ Fate = float | str
 fates = st.one_of(
     st.floats(0.0, 3.0, width=32), st.just("lost"), st.just("void"), st.sampled_from(["unsent", 0.001, 0.002])
 )
+
+
+@pytest.fixture(scope="module", params=[1, 100], autouse=True)
+def strip(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Each promise holds where no more than the window is kept, and where it is a part of what is kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(window_module, "STRIP", request.param)
+        yield request.param
 
 
 def naive(history: Sequence[Fate]) -> tuple[float, float, float, float, float]:
@@ -89,6 +97,22 @@ def test_recent_is_the_window_in_order(histories: list[list[Fate]]) -> None:
             None if fate == "lost" else fate for fate in history[-CYCLES:] if fate not in ("void", "unsent")
         ]
         assert window.recent(row) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_strip_is_longer_than_the_window(strip: int) -> None:
+    """For people to look at, at least a hundred probes are kept, however short the window of the gauges is."""
+    window = fill([[*["lost"] * 30, *[0.1] * 98, "void"], [0.2] * 129])
+    assert window.strip(1) == pytest.approx([0.2] * strip)
+    assert window.strip(0) == pytest.approx([None, *[0.1] * 98][-strip:])
+    assert window.gauges().loss[0] == 0
+
+
+def test_gauges_of_one_device() -> None:
+    """One device's gauges are the same as those among all."""
+    window = fill([[0.1, "lost", 0.3], ["lost"] * 3, ["void"] * 3])
+    for row in range(3):
+        one = [float(column[0]) for column in window.gauges_of(row)]
+        assert one == pytest.approx([float(column[row]) for column in window.gauges()], nan_ok=True)
 
 
 def test_gauges_are_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +201,7 @@ def test_carried_over_columns() -> None:
     assert new.recent(2) == pytest.approx([0.1] * CYCLES)
     assert new.recent(0) == pytest.approx([0.3] * CYCLES)
     assert new.recent(1) == []
-    other_length = Window(CYCLES + 1, 3)
+    other_length = Window(CYCLES + 100, 3)
     other_length.copy_from(old, np.array([2, -1, 0], np.int32))
     assert other_length.recent(2) == []
 
