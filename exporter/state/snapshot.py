@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from exporter.errors import SnapshotError
 from exporter.state.columns import FIELDS, MONOTONIC_FIELDS, Columns
+from exporter.state.history import Event
 from exporter.state.verdict import Verdicts
 
 NAME = "state.ward"
@@ -35,6 +36,8 @@ class Capture(NamedTuple):
     columns: dict[str, npt.NDArray[Any]]
     flap_rows: npt.NDArray[np.int32]
     flap_times: npt.NDArray[np.int64]
+    #: As JSON.
+    events: tuple[str, ...]
 
 
 def identity(verdicts: Verdicts) -> bytes:
@@ -53,19 +56,22 @@ def capture(verdicts: Verdicts, rows: bytes) -> Capture:
         columns,
         np.array([row for row, _ in flaps], np.int32),
         np.array([at for _, at in flaps], np.int64),
+        verdicts.history.lines(),
     )
 
 
 def save(folder: Path, state: Capture) -> None:
     """Write `state` to the folder, atomically and durably. Raises OSError; the former file then stays."""
     parts = [state.identity, *(column.tobytes() for column in state.columns.values())]
-    body = b"".join([*parts, state.flap_rows.tobytes(), state.flap_times.tobytes()])
+    events = f"[{','.join(state.events)}]".encode()
+    body = b"".join([*parts, state.flap_rows.tobytes(), state.flap_times.tobytes(), events])
     header = {
         "saved": state.saved,
         "monotonic": state.monotonic,
         "identity": len(state.identity),
         "columns": {name: [column.dtype.str, column.shape] for name, column in state.columns.items()},
         "flaps": len(state.flap_rows),
+        "events": len(events),
     }
     content = json.dumps(header).encode() + b"\n" + body
     temporary = folder / f"{NAME}.new"
@@ -123,7 +129,11 @@ def _parse(data: bytes) -> Capture:
     flaps = header["flaps"]
     flap_rows = np.frombuffer(body, np.int32, flaps, at)
     flap_times = np.frombuffer(body, np.int64, flaps, at + 4 * flaps)
-    return Capture(rows, float(header["saved"]), int(header["monotonic"]), columns, flap_rows, flap_times)
+    at += 12 * flaps
+    # An older version has none.
+    written = json.loads(bytes(body[at : at + header["events"]])) if "events" in header else []
+    events = tuple(json.dumps(Event(*event)) for event in written)
+    return Capture(rows, float(header["saved"]), int(header["monotonic"]), columns, flap_rows, flap_times, events)
 
 
 def restore(verdicts: Verdicts, state: Capture) -> int:
@@ -144,6 +154,7 @@ def restore(verdicts: Verdicts, state: Capture) -> int:
             column = np.where(column != 0, column + shift, 0)
         setattr(saved, name, column)
     verdicts.columns.copy_from(saved, mapping)
+    verdicts.history.restore(Event(*json.loads(line)) for line in state.events)
     for row, at in zip(state.flap_rows.tolist(), state.flap_times.tolist(), strict=True):
         if mapping[row] >= 0:
             verdicts.flaps.setdefault(int(mapping[row]), deque()).append(at + shift)

@@ -15,6 +15,7 @@ from exporter.icmp.packet import REASONS
 from exporter.inventory.device import Inventory
 from exporter.inventory.topology import Topology
 from exporter.state.columns import BUCKETS, DOWN, UNKNOWN, UP, Columns, Map
+from exporter.state.history import MOST, Consequences, History
 from exporter.state.suppression import Suppression
 from exporter.state.window import LOST, Window
 
@@ -57,11 +58,18 @@ class Verdicts:
         self._scratch = np.zeros(self.columns.count, np.int64)
         self._evaluated = 0
         self._changed = True
+        names = [device.name for device in inventory.devices]
+        self._consequences = Consequences(History(), names, topology.site_names)
+
+    @property
+    def history(self) -> History:
+        return self._consequences.history
 
     def copy_from(self, old: Verdicts, rows: Map) -> None:
         """Take over what an earlier inventory knew; `rows[old row]` is the row here, or -1."""
         self.columns.copy_from(old.columns, rows)
         self.window.copy_from(old.window, rows)
+        self._consequences.history = old.history
         live = np.flatnonzero(rows >= 0)
         self._reached[rows[live]] = old._reached[live]
         self.flaps = {int(rows[row]): times for row, times in old.flaps.items() if rows[row] >= 0}
@@ -103,6 +111,8 @@ class Verdicts:
         self._evaluated, self._changed = now, False
         self._forget_flaps(now)
         self.suppression.evaluate(now, wall)
+        flapping, suppression = self.columns.flapping[: len(self.inventory.devices)], self.suppression
+        self._consequences.notice(flapping, suppression.isolated, suppression.mass_outage, wall)
 
     def _distinct(self, outcomes: Outcomes) -> Iterator[Outcomes]:
         """Parts in which no row comes twice, in order: after a hold-up a device has several outcomes at once."""
@@ -166,16 +176,17 @@ class Verdicts:
         columns.down_at[rows[fallen]] = now
         columns.last_change[fresh] = wall
         self._changed = True
-        self._log(fresh)
+        self._tell(fresh, np.zeros(len(fresh)), wall)
         self._change(known, now, wall)
 
     def _change(self, rows: Map, now: int, wall: float) -> None:
         """Verdicts of these rows have changed, and not for the first time."""
         columns = self.columns
         columns.changes[rows] += 1
+        lasted = wall - columns.last_change[rows]
         columns.last_change[rows] = wall
         self._changed = True
-        self._log(rows)
+        self._tell(rows, lasted, wall)
         for row in rows.tolist():
             if row >= len(self.inventory.devices):
                 continue
@@ -190,6 +201,20 @@ class Verdicts:
                 times.popleft()
             if len(times) >= self._flap_changes[row]:
                 columns.flapping[row] = True
+
+    def _tell(self, rows: Map, lasted: npt.NDArray[np.float64], wall: float) -> None:
+        """Log and remember what these rows are now, and how long they were not."""
+        self._log(rows)
+        devices, columns = self.inventory.devices, self.columns
+        # More than the history holds would only take the probe loop's time.
+        for row, seconds in zip(rows[-MOST:].tolist(), lasted[-MOST:].tolist(), strict=True):
+            if row >= len(devices):
+                continue
+            if columns.verdict[row] == DOWN:
+                reason = REASONS[columns.reason[row]]
+                self.history.add(wall, "down", devices[row].name, reason, round(seconds, 1))
+            else:
+                self.history.add(wall, "up", devices[row].name, "", round(seconds, 1))
 
     def _log(self, rows: Map) -> None:
         """What these rows are now, line by line unless there are many."""

@@ -68,7 +68,7 @@ class Window:
         self._rtts[cycles % self._kept, rows] = values
 
     def copy_from(self, old: Window, rows: Map) -> None:
-        """Take over the columns of an earlier inventory; where another number of cycles is kept they start empty."""
+        """Take over the columns of an earlier inventory; if another number of cycles is kept they start empty."""
         self._cycle = old._cycle
         # An empty column has no leftovers.
         self._sent_cycle[:] = old._cycle
