@@ -25,6 +25,9 @@ NANO = 1_000_000_000
 _EVALUATE_NS = NANO
 #: After a change of verdict, its consequences are drawn no later than this.
 _EVALUATE_SOON_NS = NANO // 10
+#: So long an outage may turn out to be another's before it makes its device flap: devices that fall together are
+#: seen to fall within one round.
+_SETTLE_NS = NANO
 #: Changes of one batch that are still worth a log line each.
 _LOGGED = 20
 
@@ -51,6 +54,8 @@ class Verdicts:
         self.rules = rules
         #: Times (CLOCK_MONOTONIC ns) of each row's verdict changes within the flap window.
         self.flaps: dict[int, deque[int]] = {}
+        #: Rows that flap since the outage that they are in.
+        self._flapping_since: set[int] = set()
         self._flap_ns = int(rules.flap_window * NANO)
         self._flap_changes = [device.limits.flap_changes for device in inventory.devices]
         #: The last cycle that was answered, or was void right behind one: a streak goes on from there.
@@ -73,6 +78,7 @@ class Verdicts:
         live = np.flatnonzero(rows >= 0)
         self._reached[rows[live]] = old._reached[live]
         self.flaps = {int(rows[row]): times for row, times in old.flaps.items() if rows[row] >= 0}
+        self._flapping_since = {int(rows[row]) for row in old._flapping_since if rows[row] >= 0}
 
     # What the probe loop tells.
 
@@ -109,8 +115,8 @@ class Verdicts:
         if age < (_EVALUATE_SOON_NS if self._changed else _EVALUATE_NS):
             return
         self._evaluated, self._changed = now, False
-        self._forget_flaps(now)
         self.suppression.evaluate(now, wall)
+        self._judge_flaps(now)
         flapping, suppression = self.columns.flapping[: len(self.inventory.devices)], self.suppression
         self._consequences.notice(flapping, suppression.isolated, suppression.mass_outage, wall)
 
@@ -191,16 +197,25 @@ class Verdicts:
             if row >= len(self.inventory.devices):
                 continue
             times = self.flaps.setdefault(row, deque())
-            if columns.verdict[row] == UP and (columns.shadowed[row] or columns.mass_outage[row]):
-                # The outage that ends was another's: neither its start nor its end is a change of this device.
+            if columns.verdict[row] == DOWN:
+                times.append(now)
+                continue
+            began = row in self._flapping_since
+            self._flapping_since.discard(row)
+            if self._is_of_another(row):
+                # Neither the start nor the end of this outage is a change of this device.
                 if times:
                     times.pop()
+                if began:
+                    columns.flapping[row] = False
                 continue
             times.append(now)
-            while times[0] <= now - self._flap_ns:
-                times.popleft()
+            self._forget_old(times, now)
             if len(times) >= self._flap_changes[row]:
                 columns.flapping[row] = True
+
+    def _is_of_another(self, row: int) -> bool:
+        return bool(self.columns.shadowed[row] or self.columns.mass_outage[row])
 
     def _tell(self, rows: Map, lasted: npt.NDArray[np.float64], wall: float) -> None:
         """Log and remember what these rows are now, and how long they were not."""
@@ -229,14 +244,32 @@ class Verdicts:
             else:
                 log.info("%s (%s) is up", name, address)
 
-    def _forget_flaps(self, now: int) -> None:
-        """Flapping ends when the window holds no change any more, not as soon as it holds too few."""
+    def _forget_old(self, times: deque[int], now: int) -> None:
+        while times and times[0] <= now - self._flap_ns:
+            times.popleft()
+
+    def _judge_flaps(self, now: int) -> None:
+        """Flapping begins with an outage that has proven to be the device's own, and ends when the window holds no
+        change any more, not as soon as it holds too few."""
+        columns = self.columns
         for row, times in list(self.flaps.items()):
-            while times and times[0] <= now - self._flap_ns:
-                times.popleft()
+            self._forget_old(times, now)
             if not times:
-                self.columns.flapping[row] = False
+                columns.flapping[row] = False
+                self._flapping_since.discard(row)
                 del self.flaps[row]
+            elif (
+                len(times) >= self._flap_changes[row]
+                and columns.verdict[row] == DOWN
+                and not columns.flapping[row]
+                and not self._is_of_another(row)
+            ):
+                if now - columns.down_at[row] < _SETTLE_NS:
+                    # Looked at again at once, not in a second.
+                    self._changed = True
+                    continue
+                columns.flapping[row] = True
+                self._flapping_since.add(row)
 
     def _ttls(self, rows: Map, ttls: npt.NDArray[np.uint8]) -> None:
         columns = self.columns

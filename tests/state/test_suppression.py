@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exporter.inventory.device import Device, Limits, Site, Window
-from tests.state.driver import Driver, device
+from tests.state.driver import NANO, Driver, device
 
 LINK, OTHER, ROUTER, SWITCH, SERVER = "link", "other-link", "router", "switch", "server"
 
@@ -234,6 +234,65 @@ def test_what_is_reached_through_a_flapping_device_does_not_flap() -> None:
     assert driver.value("changes", SERVER) == driver.value("changes", SWITCH) == 6
     assert driver.suppressed(SWITCH) == {"flapping"}
     assert driver.suppressed(SERVER) == set()
+
+
+def test_devices_that_fall_one_after_the_other_in_a_mass_outage_never_flap() -> None:
+    """A link whose last change is not long ago falls before it is known that most others fall with it: at no moment
+    does it flap, so that no alert of it comes before the one for all."""
+    driver = Driver(device(f"link-{number}", limits=Limits(flap_changes=2)) for number in range(10))
+    driver.settle(up=driver.row)
+    driver.settle(down=["link-0"])
+    driver.wait(300)
+    driver.settle(up=["link-0"], seconds=2)
+    assert not driver.verdicts.columns.flapping.any()
+    names = list(driver.row)
+    driver.settle(down=names, seconds=2)
+    driver.send()
+    for name in names:
+        driver.lose([name])
+        driver.clock += 0.1
+        driver.evaluate()
+        assert not driver.verdicts.columns.flapping.any()
+    driver.cycle += 1
+    driver.settle(down=names, seconds=5)
+    assert not driver.verdicts.columns.flapping.any()
+    assert driver.suppressed("link-0") == {"mass_outage"}
+
+
+def pair(flap_changes: int) -> Driver:
+    """A switch and a server behind it, which flaps at so many changes."""
+    limits = Limits(flap_changes=flap_changes)
+    driver = Driver([device(SWITCH), device(SERVER, parent=SWITCH, limits=limits)])
+    driver.settle(up=driver.row)
+    return driver
+
+
+def test_an_outage_makes_its_device_flap_a_second_later_and_no_later() -> None:
+    """Flapping that begins with an outage is there before the outage's own alert, which waits for 10 s."""
+    driver = pair(flap_changes=1)
+    driver.settle(down=[SERVER])
+    fallen = driver.verdicts.columns.down_at[driver.row[SERVER]] / NANO
+    driver.clock = fallen + 0.95
+    driver.evaluate()
+    assert driver.suppressed(SERVER) == set()
+    driver.clock = fallen + 1.06
+    driver.evaluate()
+    assert driver.suppressed(SERVER) == {"flapping"}
+
+
+@pytest.mark.parametrize("flapped_before", [False, True])
+def test_flapping_by_an_outage_that_proves_to_be_anothers_is_taken_back(flapped_before: bool) -> None:
+    """An outage whose cause is seen seconds later is no change of the device; flapping of before goes on."""
+    driver = pair(flap_changes=2 if flapped_before else 1)
+    if flapped_before:
+        driver.settle(down=[SERVER])
+        driver.settle(up=[SERVER], seconds=2)
+    driver.settle(down=[SERVER], seconds=5)
+    assert driver.suppressed(SERVER) == {"flapping"}
+    driver.settle(down=[SERVER, SWITCH], seconds=4)
+    assert driver.suppressed(SERVER) == {"flapping", "shadowed"}
+    driver.settle(up=[SERVER, SWITCH], seconds=2)
+    assert driver.suppressed(SERVER) == ({"flapping"} if flapped_before else set())
 
 
 def test_a_mass_outage_makes_nothing_flap() -> None:
