@@ -9,6 +9,7 @@ from tests.rules.trials import REASONS, Suppressed, Trouble
 from tests.rules.world import STALE, STEP, WELL, Alert, Case, Course, Device, Series, Text, Value, ago, scraped
 
 START = 30
+DAY = 86_400
 Says = Mapping[str, Value]
 
 
@@ -238,14 +239,14 @@ PATH = trouble(
     words={
         "summary": "The path of ISP link a1 (magti) has changed",
         "description": (
-            f"The time to live of replies from {where(ISP.device)} has stepped 2 times in 10 minutes: they come "
+            f"The time to live of replies from {where(ISP.device)} has stepped 2 times in a day: they come "
             "another way."
         ),
         "held": "The exporter is silent; last known: a change.",
     },
-    # It compares with 10 minutes before.
-    start=600,
-    step=20,
+    # It compares with a day before.
+    start=DAY,
+    step=150,
 )
 BARE = replace(REST.device, name="bare", role="", site="")
 BARE_LINK = replace(ISP.device, name="a2", site="", provider="")
@@ -315,8 +316,15 @@ def _more() -> Iterator[Case]:
         {410: [DOWN[0].alert], 415: [DOWN[0].alert]},
     )
     yield Case(
-        "PathChanged ends after 10 minutes, and a restart of the exporter is no change",
-        scraped(ISP.device.series(path_changes_total={0: 3, 600: 4, 1240: 0})),
-        {580: [], 600: [PATH.alert], 1180: [PATH.alert], 1200: [], 1240: [], 1300: []},
-        step=20,
+        "PathChanged ends after a day, and a restart of the exporter is no change",
+        scraped(ISP.device.series(path_changes_total={0: 3, DAY: 4, 2 * DAY + 3600: 0})),
+        {
+            DAY - 300: [],
+            DAY: [PATH.alert],
+            2 * DAY - 300: [PATH.alert],
+            2 * DAY: [],
+            2 * DAY + 3600: [],
+            2 * DAY + 7200: [],
+        },
+        step=300,
     )

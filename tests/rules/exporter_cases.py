@@ -24,6 +24,15 @@ def loop(cycles: Course, interval: float = 1) -> list[Series]:
     return [said("ward_probe_cycles_total", cycles), said("ward_probe_interval_seconds", interval)]
 
 
+def void(a_second: float, interval: float = 1) -> list[Series]:
+    """So many void probes of a loop that turns, with an inventory of ten devices."""
+    return [
+        *loop(lambda now: now // interval, interval),
+        said("ward_probe_void_total", lambda now: a_second * now),
+        said("ward_inventory_devices", 10),
+    ]
+
+
 def busy(seconds: Course, interval: float = 1) -> list[Series]:
     return [
         said("ward_probe_cycle_duration_seconds", seconds),
@@ -32,9 +41,9 @@ def busy(seconds: Course, interval: float = 1) -> list[Series]:
     ]
 
 
-def errors(count: Course) -> list[Series]:
+def errors(count: Course, errno: str = "ENOBUFS") -> list[Series]:
     return [
-        said("ward_probe_send_errors_total", count, errno="ENOBUFS"),
+        said("ward_probe_send_errors_total", count, errno=errno),
         said("ward_probe_cycles_total", lambda now: now),
     ]
 
@@ -48,8 +57,8 @@ NOT_KEPT_UP = (
     "too busy, or the interval too short for this inventory."
 )
 STALLED_TEXT = (
-    "The exporter answers, but it has finished no round of probes for a minute or longer: what it says about "
-    "devices is old, and outages are not seen."
+    "The exporter answers, but for a minute or longer it has finished no round of probes, or most of them were "
+    "void: what it says about devices is old, and outages are not seen."
 )
 
 FAULTS = (
@@ -75,6 +84,8 @@ FAULTS = (
             "a round in 20 s, as it is meant to be": loop(lambda now: now // 20, interval=20),
             "a round in 60 s, as it is meant to be": loop(lambda now: now // 60, interval=60),
             "the exporter has started again": loop({0: until(300), 100: lambda now: now - 100}),
+            "half of the probes are void": void(5),
+            "a slow loop has void probes": void(0.4, interval=21),
         },
         summary="The probe loop of exporter:9841 stands still",
         description=STALLED_TEXT,
@@ -98,7 +109,10 @@ FAULTS = (
         errors({405: 2}),
         fires=465,
         ends=720,
-        never={"the exporter is as new here as its errors": errors(7)},
+        never={
+            "the exporter is as new here as its errors": errors(7),
+            "a device of the own network is switched off": errors({405: lambda now: now}, "EHOSTUNREACH"),
+        },
         summary="The kernel of exporter:9841 refuses probes with ENOBUFS",
         description=(
             "About 2 echo requests were refused in 5 minutes. Look at the machine's routes, local firewall and "
@@ -191,6 +205,16 @@ def _more() -> Iterator[Case]:
         "ProbeLoopStalled: an interval of 20 s is watched by the minute",
         loop({0: lambda now: now // 20, 60: 3}, interval=20),
         {115: [], 120: [STALLED]},
+    )
+    yield Case(
+        "ProbeLoopStalled: it turns, and more than half of what it sends is void",
+        void(5.1),
+        {120: [STALLED]},
+    )
+    yield Case(
+        "ProbeLoopStalled: so does one of 20 s",
+        void(0.26, interval=20),
+        {120: [STALLED]},
     )
     yield Case(
         "ProbeLoopOverrun: a round that was given up",

@@ -41,9 +41,12 @@ def cases() -> Iterator[Case]:
     )
     flapping = alert("IspLinkFlapping", "critical", BATUMI[0])
     yield story(
-        "the only link of a site flaps, and is down",
+        "the only link of a site flaps, and is down for more than a minute",
         [*cut(BATUMI[:1], None, {"flapping": {30: 1}}, {**SILENT, "flapping": 1}), isolated(), *mass(0)],
-        {35: [flapping], 40: [flapping], 100: [flapping]},
+        {
+            **dict.fromkeys((35, 40, 85), [flapping]),
+            **dict.fromkeys((90, 200), [flapping, labelled("SiteIsolated", "critical", **SITE)]),
+        },
     )
     yield story(
         "our own uplink is cut",

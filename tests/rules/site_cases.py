@@ -28,8 +28,15 @@ HARDLY: Mapping[str, Value] = {
     "last_reply_timestamp_seconds": ago(1),
     "last_change_timestamp_seconds": ago(10.05),
 }
+#: A minute without a reply, no more.
+FLAPPED: Mapping[str, Value] = {
+    "up": 0,
+    "last_reply_timestamp_seconds": ago(60),
+    "last_change_timestamp_seconds": ago(58),
+}
 NOT_SHADOWED = tuple(reason for reason in REASONS if reason != "shadowed")
 BATUMI = tuple(Device(f"batumi-{name}", "isp", "batumi-02", "magti") for name in "ab")
+POTI = tuple(Device(f"poti-{name}", "isp", "poti-01", "magti") for name in "ab")
 THIRD = Device("batumi-c", "isp", "batumi-02", "silknet")
 BEHIND = tuple(Device(f"batumi-sw{number}", "switch", "batumi-02") for number in (1, 2, 3))
 
@@ -130,7 +137,11 @@ REDUNDANCY = Trouble(
             *cut(BATUMI[1:], suppressed={"mass_outage": 1}),
             isolated(),
         ],
-        "the other link flaps": [*cut(BATUMI[:1]), *cut(BATUMI[1:], suppressed={"flapping": 1}), isolated()],
+        "the other link flaps": [
+            *cut(BATUMI[:1]),
+            *cut(BATUMI[1:], suppressed={"flapping": 1}, how=FLAPPED),
+            isolated(),
+        ],
     },
     summary="Site batumi-02 has lost its redundancy",
     description="ISP links of batumi-02 that are down: 1. It hangs on what is left.",
@@ -224,6 +235,24 @@ def cases() -> Iterator[Case]:
     for one in (ISOLATED, REDUNDANCY, PROVIDER, MASS):
         yield from one.cases()
         yield one.text("texts")
+    yield Case(
+        "SiteIsolated: a link that flaps is down to its site when it has not answered for a minute",
+        scraped([*cut(BATUMI[:1]), *cut(BATUMI[1:], suppressed={"flapping": 1}), *well(BEHIND), isolated()]),
+        # The last reply came at 25 s.
+        {85: [], 90: [ISOLATED.alert]},
+    )
+    yield Case(
+        "SiteIsolated: so it is if all of its links flap, and in a mass outage it is not",
+        scraped(
+            [
+                *cut(BATUMI, suppressed={"flapping": 1}),
+                isolated(),
+                *cut(POTI, suppressed={"flapping": 1, "mass_outage": 1}),
+                isolated(site="poti-01"),
+            ]
+        ),
+        {85: [], 90: [ISOLATED.alert]},
+    )
     yield Case(
         "SiteIsolated of a site with nothing behind its links",
         scraped([*cut(BATUMI), isolated()]),
