@@ -7,6 +7,7 @@ WardError
 ├── SocketError          no ICMP socket can be opened
 │   └── SocketPermissionError  the kernel refuses it to this user
 ├── ListenError          the web address cannot be listened on
+├── DiscoverError        ranges that no discovery goes through, or no file to write what it finds into
 ├── SnapshotError        a snapshot file that cannot be read back
 ├── BerError             a datagram that is no SNMP message
 └── SnmpError            a device does not answer SNMP, or not as it should
@@ -68,6 +69,10 @@ class SocketPermissionError(SocketError):
 
 class ListenError(WardError):
     """The web address cannot be listened on; the message names it and the reason."""
+
+
+class DiscoverError(WardError):
+    """A discovery cannot be done as asked; the message says what was found in the flags, and what is expected."""
 
 
 class SnapshotError(WardError):

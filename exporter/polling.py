@@ -6,14 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 
 from exporter.config import Settings
-from exporter.config_auths import Auth, CommunityAuth
 from exporter.config_snmp import SnmpSettings
-from exporter.credentials import Secret
 from exporter.errors import ConfigError, Problem
 from exporter.exposition import snmp as exposition
 from exporter.exposition.text import labels
 from exporter.inventory.device import Device
-from exporter.snmp.jobs import Access, Assignment, Job
+from exporter.snmp.jobs import Assignment, Job, access
 from exporter.snmp.modules import Module, load_modules, shipped
 from exporter.snmp.pool import Pool
 
@@ -96,26 +94,7 @@ def _job(device: Device, settings: SnmpSettings, rendered: str) -> Job:
         device=device.name,
         host=device.address,
         port=device.snmp.port,
-        access=_access(settings.auths[device.snmp.auth]),
+        access=access(settings.auths[device.snmp.auth]),
         labels=rendered[1:-1],
         modules=device.snmp.modules,
     )
-
-
-def _access(auth: Auth) -> Access:
-    """Secrets in the clear, for the process that needs them."""
-    if isinstance(auth, CommunityAuth):
-        return Access(2, auth.community.reveal())
-    return Access(
-        3,
-        username=auth.username,
-        security_level=auth.security_level,
-        auth_protocol=auth.auth_protocol,
-        password=_revealed(auth.password),
-        priv_protocol=auth.priv_protocol,
-        priv_password=_revealed(auth.priv_password),
-    )
-
-
-def _revealed(secret: Secret | None) -> bytes:
-    return b"" if secret is None else secret.reveal()

@@ -74,11 +74,22 @@ class Sources:
     `cache` is a directory for the last good answers of URLs, made when needed; None keeps them in memory.
     `former` are the sources that these replace: its URLs' last good answers are this one's to begin with.
     `timeout` bounds a URL's whole answer, in seconds.
+    With `growing` the inventory may be empty yet, and parents may be missing; the file `without` is left out.
     """
 
-    def __init__(self, settings: Settings, cache: Path | None = None, former: Sources | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        cache: Path | None = None,
+        former: Sources | None = None,
+        *,
+        growing: bool = False,
+        without: Path | None = None,
+    ) -> None:
         self.settings = settings
         self.cache = cache
+        self._growing = growing
+        self._without = None if without is None else without.resolve()
         self.timeout = URL_TIMEOUT
         self.status: Mapping[str, SourceStatus] = {}
         urls = (source for source in settings.inventory if isinstance(source, UrlSource))
@@ -177,7 +188,7 @@ class Sources:
             if isinstance(source, FileSource):
                 for path in self._files(source, problems):
                     # Two globs may both match a file, which is then read once.
-                    if (real := path.resolve()) not in seen:
+                    if (real := path.resolve()) not in seen and real != self._without:
                         seen.add(real)
                         _collect(partial(load_file, path), entries, problems)
                 name = source.pattern
@@ -190,9 +201,11 @@ class Sources:
                 if body is not None:
                     _collect(partial(parse, name, "json", body), entries, problems)
             self._counts[name] = len(entries.devices) - before
-        some_are_missing = any(url.good is None and url.fresh is None for url in self._urls.values())
+        some_are_missing = self._growing or any(
+            url.good is None and url.fresh is None for url in self._urls.values()
+        )
         inventory = build(entries, self.settings, problems, parents_may_be_missing=some_are_missing)
-        if not problems and not inventory.devices:
+        if not problems and not inventory.devices and not self._growing:
             problems.extend(self._why_empty())
         if problems:
             files = {problem.file: position for position, problem in reversed([*enumerate(problems)])}
@@ -217,7 +230,7 @@ class Sources:
             return [folder / source.pattern]
         found = glob.glob(source.pattern, root_dir=folder, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
         paths = [folder / name for name in sorted(found) if not (folder / name).is_dir()]
-        if not paths:
+        if not paths and not self._growing:
             message = f"no file matches {source.pattern!r} in {folder.resolve()}"
             problems.append(Problem(str(self.settings.path), source.line, "inventory", message))
         return paths

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from exporter.config_auths import Auth, CommunityAuth
+from exporter.credentials import Secret
 from exporter.snmp.modules import Module
 from exporter.snmp.render import Page
 
@@ -24,6 +26,25 @@ class Access:
     password: bytes = field(default=b"", repr=False)
     priv_protocol: str = ""
     priv_password: bytes = field(default=b"", repr=False)
+
+
+def access(auth: Auth) -> Access:
+    """Secrets in the clear, for who asks with them."""
+    if isinstance(auth, CommunityAuth):
+        return Access(2, auth.community.reveal())
+    return Access(
+        3,
+        username=auth.username,
+        security_level=auth.security_level,
+        auth_protocol=auth.auth_protocol,
+        password=_revealed(auth.password),
+        priv_protocol=auth.priv_protocol,
+        priv_password=_revealed(auth.priv_password),
+    )
+
+
+def _revealed(secret: Secret | None) -> bytes:
+    return b"" if secret is None else secret.reveal()
 
 
 @dataclass(frozen=True, slots=True)
