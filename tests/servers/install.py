@@ -72,6 +72,9 @@ TRIXIE = Generation(
         "prometheus": ("usr/bin/prometheus",),
         "promtool": ("usr/bin/promtool",),
         "victoria-metrics": (*_SERVERS["victoria-metrics"], "usr/bin/vmalert-tool"),
+        # Of the compose file alone.
+        "docker-compose": ("usr/bin/docker-compose",),
+        "prometheus-node-exporter": ("usr/bin/prometheus-node-exporter",),
     },
 )
 
