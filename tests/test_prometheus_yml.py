@@ -58,10 +58,11 @@ def test_its_scraping_is_strictly_right(generation: Generation, name: str, tmp_p
 
 
 def test_it_scrapes_the_exporter_and_every_part_of_the_stack() -> None:
-    """The jobs are the exporter and the parts of the stack, each once, and no others."""
+    """The jobs with fixed targets are the exporter and the parts of the stack, each once, and no others."""
     targets = {
         job["job_name"]: [target for group in job["static_configs"] for target in group["targets"]]
         for job in config()["scrape_configs"]
+        if "static_configs" in job
     }
     assert targets == {
         "ward-exporter": ["exporter:9841"],
@@ -73,6 +74,15 @@ def test_it_scrapes_the_exporter_and_every_part_of_the_stack() -> None:
         "blackbox_exporter": ["blackbox-exporter:9115"],
         "node_exporter": ["node-exporter:9100"],
     }
+
+
+def test_checks_are_of_the_inventory() -> None:
+    """What blackbox_exporter checks comes from the exporter's inventory alone, by one job for HTTP and one for TCP."""
+    checks = [job for job in config()["scrape_configs"] if "static_configs" not in job]
+    assert [job["job_name"] for job in checks] == ["blackbox-http", "blackbox-tcp"]
+    for job in checks:
+        assert job["http_sd_configs"] == [{"url": "http://exporter:9841/sd"}]
+        assert job["metrics_path"] == "/probe"
 
 
 def test_a_page_can_be_out_in_time() -> None:
