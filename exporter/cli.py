@@ -1,4 +1,4 @@
-"""The command line: `ward-exporter serve`, `check`, `encrypt` and `alert-log`."""
+"""The command line: `ward-exporter serve`, `check`, `discover`, `encrypt` and `alert-log`."""
 
 from __future__ import annotations
 
@@ -55,6 +55,14 @@ def parser() -> argparse.ArgumentParser:
         help="list every problem of a configuration and its inventory",
         allow_abbrev=False,
     )
+    _add_discover(
+        commands.add_parser(
+            "discover",
+            parents=[config],
+            help="find the devices in ranges of addresses, and write an inventory",
+            allow_abbrev=False,
+        )
+    )
     encryption = commands.add_parser(
         "encrypt", help="turn a secret into text that may stand in ward.yml", allow_abbrev=False
     )
@@ -81,24 +89,71 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _add_discover(discover: argparse.ArgumentParser) -> None:
+    discover.add_argument("ranges", nargs="+", metavar="RANGE", help="10.1.0.0/22, fd00:1::/120, 10.1.4.7")
+    discover.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+    for name, meaning in (
+        ("force", "write over a file that exists"),
+        ("yes", "go through more than 4,096 addresses"),
+        ("all", "ask SNMP also of addresses that do not answer a ping"),
+        ("dns", "ask DNS for the names that SNMP does not give"),
+    ):
+        discover.add_argument(f"--{name}", action="store_const", const=True, help=meaning)
+    discover.add_argument(
+        "--auth",
+        dest="auths",
+        action="append",
+        metavar="NAME",
+        help="try this auth, and no others but those named so",
+    )
+    discover.add_argument("--site", metavar="NAME", help="the site of all devices that are found")
+    discover.add_argument(
+        "--rate", type=int, default=1000, metavar="NUMBER", help="pings a second; default: %(default)s"
+    )
+
+
+def _check(options: argparse.Namespace) -> int:
+    from exporter.tools.check import check  # noqa: PLC0415 - needs neither web server nor sockets
+
+    return check(options.config, sys.stdout)
+
+
+def _encrypt(options: argparse.Namespace) -> int:
+    from exporter.tools.encrypt import encrypt  # noqa: PLC0415 - what the others do without
+
+    return encrypt(options.key, bool(options.generate), sys.stdin, sys.stdout)
+
+
+def _alert_log(options: argparse.Namespace) -> int:
+    from exporter.tools.alert_log import alert_log  # noqa: PLC0415 - what the others do without
+
+    logs.set_up("info", "logfmt")
+    return alert_log(options.address)
+
+
+def _discover(options: argparse.Namespace) -> int:
+    from exporter.tools.discover import Wish, discover  # noqa: PLC0415 - what the others do without
+
+    wish = Wish(
+        ranges=options.ranges,
+        config=options.config,
+        auths=options.auths or (),
+        output=options.output,
+        force=bool(options.force),
+        large=bool(options.yes),
+        everything=bool(options.all),
+        dns=bool(options.dns),
+        site=options.site or "",
+        rate=options.rate,
+    )
+    return discover(wish, sys.stdout, sys.stderr)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 1 for a problem that is printed, 2 for wrong usage."""
     options = parser().parse_args(arguments)
     try:
-        if options.command == "check":
-            from exporter.tools.check import check  # noqa: PLC0415 - needs neither web server nor sockets
-
-            return check(options.config, sys.stdout)
-        if options.command == "encrypt":
-            from exporter.tools.encrypt import encrypt  # noqa: PLC0415 - what the others do without
-
-            return encrypt(options.key, bool(options.generate), sys.stdin, sys.stdout)
-        if options.command == "alert-log":
-            from exporter.tools.alert_log import alert_log  # noqa: PLC0415 - what the others do without
-
-            logs.set_up("info", "logfmt")
-            return alert_log(options.address)
-        return _serve(options)
+        return _RUN[options.command](options)
     except WardError as error:
         if options.command == "serve" and options.format == "json":
             logging.getLogger(__name__).critical("%s", error)
@@ -117,3 +172,12 @@ def _serve(options: argparse.Namespace) -> int:
 
     logs.set_up(options.level, options.format)
     return Service(options.config, options.address, options.storage).run()
+
+
+_RUN = {
+    "serve": _serve,
+    "check": _check,
+    "discover": _discover,
+    "encrypt": _encrypt,
+    "alert-log": _alert_log,
+}
