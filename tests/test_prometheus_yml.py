@@ -77,7 +77,7 @@ def test_it_scrapes_the_exporter_and_every_part_of_the_stack() -> None:
 
 
 def test_checks_are_of_the_inventory() -> None:
-    """What blackbox_exporter checks comes from the exporter's inventory alone, by one job for HTTP and one for TCP."""
+    """What blackbox_exporter checks comes from the exporter alone: a job for HTTP, and one for TCP."""
     checks = [job for job in config()["scrape_configs"] if "static_configs" not in job]
     assert [job["job_name"] for job in checks] == ["blackbox-http", "blackbox-tcp"]
     for job in checks:

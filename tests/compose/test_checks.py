@@ -87,7 +87,9 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
         running: Databases = {}
         for name, (kind, generation) in DATABASES.items():
             config = scraping(f"127.0.0.1:{exporter.port}", f"127.0.0.1:{blackbox[generation.name].port}")
-            running[name] = cleanup.enter_context(kind(config, generation=generation))
+            database: Prometheus | VictoriaMetrics = kind(config, generation=generation)
+            cleanup.enter_context(database)
+            running[name] = database
         yield running
 
 
