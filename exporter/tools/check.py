@@ -15,13 +15,14 @@ from exporter.config import examine_settings
 from exporter.errors import ConfigError, Problem
 from exporter.inventory.device import Device, Inventory
 from exporter.inventory.sources import Sources
+from exporter.web.web_config import examine_web_config
 
 #: Seconds for looking up all host names together.
 LOOKUP_TIME = 5.0
 _LOOKUP_THREADS = 16
 
 
-def check(config_file: Path | None, out: TextIO) -> int:
+def check(config_file: Path | None, out: TextIO, web_file: Path | None = None) -> int:
     """Write what is wrong to `out`, or a summary; 1 if there is any problem, else 0 (warnings or not)."""
     inventory = Inventory(())
     problems: list[Problem] = []
@@ -32,6 +33,8 @@ def check(config_file: Path | None, out: TextIO) -> int:
             inventory = Sources(settings).read()
     except ConfigError as error:
         problems += error.problems
+    if web_file is not None:
+        problems += _web_problems(web_file)
     if problems:
         for problem in sorted(problems, key=_place):
             print(problem, file=out)
@@ -42,6 +45,13 @@ def check(config_file: Path | None, out: TextIO) -> int:
         print(f"warning: {warning}", file=out)
     print(_summary(inventory, len(warnings)), file=out)
     return 0
+
+
+def _web_problems(file: Path) -> Sequence[Problem]:
+    try:
+        return examine_web_config(file)[-1]
+    except ConfigError as error:
+        return error.problems
 
 
 def _place(problem: Problem) -> tuple[str, int]:
