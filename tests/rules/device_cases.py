@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tests.rules.trials import REASONS, Suppressed, Trouble
+from tests.rules.trials import REASONS, REMEMBERED, Suppressed, Trouble
 from tests.rules.world import STALE, STEP, WELL, Alert, Case, Course, Device, Series, Text, Value, ago, scraped
 
 START = 30
@@ -70,6 +70,7 @@ def trouble(
     words: Mapping[str, str],
     reasons: Sequence[str] = REASONS,
     waits: int = 0,
+    remembers: int = 0,
     start: int = START,
     step: int = STEP,
 ) -> Trouble:
@@ -83,6 +84,7 @@ def trouble(
         dashboard=kind.dashboard,
         reasons=reasons,
         waits=waits,
+        remembers=remembers,
         at_once=after == 0,
         step=step,
         # Who is down has an alert of its own for that.
@@ -125,6 +127,7 @@ def down(kind: Kind, severity: str) -> Trouble:
             "description": text,
             "held": f"The exporter is silent; last known: {text}",
         },
+        remembers=REMEMBERED,
     )
 
 
@@ -137,7 +140,8 @@ def flapping(kind: Kind, severity: str) -> Trouble:
         bad={"flapping": 1},
         never={"changes, but too few": {"flapping": 0}},
         enough={"and is down": {"flapping": 1, "up": 0}},
-        after=0,
+        after=10,
+        waits=10,
         words={
             "summary": f"{kind.name} is flapping",
             "description": text,
@@ -218,6 +222,7 @@ def prolonged(tier: str, seconds: int, words: str) -> Trouble:
         description=f"{where(device)} is still down.",
         held=f"The exporter is silent; last known: {where(device)} is still down.",
         dashboard="ward-device?var-device=a1",
+        remembers=REMEMBERED,
         # Who is down for an hour is also down for 15 minutes.
         matching=f'tier="{tier}"',
     )
@@ -308,7 +313,7 @@ def _more() -> Iterator[Case]:
     yield Case(
         "a suppression that ends before its outage leaves an alert of its own",
         scraped(_down(REST.device, {"shadowed": {30: 1, 120: STALE}})),
-        {40: [], 115: [], 120: [DOWN[1].alert]},
+        {40: [], 125: [], 135: [DOWN[1].alert]},
     )
     yield Case(
         "an alert goes on for as long as the exporter is silent",
@@ -321,8 +326,8 @@ def _more() -> Iterator[Case]:
         {
             DAY - 300: [],
             DAY: [PATH.alert],
-            2 * DAY - 300: [PATH.alert],
-            2 * DAY: [],
+            2 * DAY: [PATH.alert],
+            2 * DAY + 300: [],
             2 * DAY + 3600: [],
             2 * DAY + 7200: [],
         },

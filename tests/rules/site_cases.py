@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from tests.rules.trials import REASONS, Suppressed, Trouble, labelled
+from tests.rules.trials import REASONS, REMEMBERED, Suppressed, Trouble, labelled
 from tests.rules.world import WELL, Case, Course, Device, Series, Text, Value, ago, said, scraped
 
 START = 30
@@ -187,6 +187,7 @@ PROVIDER = Trouble(
     held="The exporter is silent; last known: links at three or more sites are down.",
     dashboard="ward-isp?var-provider=magti",
     reasons=NOT_SHADOWED,
+    remembers=REMEMBERED,
     # The sites have lost redundancy, too, in the end.
     matching='alertname!="SiteRedundancyLost"',
 )

@@ -21,6 +21,10 @@ from tests.rules.world import (
 )
 
 REASONS = ("flapping", "maintenance", "shadowed", "mass_outage")
+#: `keep_firing_for` of these rules, in seconds.
+KEPT = 10
+#: Some of them remember a suppression for 15 s; its last sample is 5 s older than its end.
+REMEMBERED = 10
 #: Seconds for which a sample counts that no other and no stale marker follows.
 LOOKBACK = 300
 Suppressed = Mapping[str, Course]
@@ -50,6 +54,8 @@ class Trouble:
     reasons: Sequence[str] = REASONS
     #: `for` of the rule.
     waits: int = 0
+    #: Seconds for which a suppression counts after the last scrape but one that told of it.
+    remembers: int = 0
     #: Whether it fires with the trouble's first sample.
     at_once: bool = False
     #: Narrows the alerts that are looked at.
@@ -77,12 +83,16 @@ class Trouble:
     def after(self, steps: int) -> int:
         return self.fires + steps * self.step
 
+    def ended(self, second: int) -> int:
+        """When an alert is over whose condition is false from that second on: it is kept for 10 s."""
+        return second + -(-KEPT // self.step) * self.step
+
     def _trials(self) -> Iterator[Trial]:
         fires, after, on, off = self.fires, self.after, [self.alert], list[Alert]()
         yield (
             "fires in time and ends with the trouble",
             scraped(self.says(after(12), {})),
-            {after(-1): off, fires: on, after(11): on, after(12): off},
+            {after(-1): off, fires: on, self.ended(after(11)): on, self.ended(after(12)): off},
         )
         for miss, series in self.never.items():
             yield f"is silent: {miss}", scraped(series), {fires: off, after(6): off}
@@ -102,7 +112,7 @@ class Trouble:
         yield (
             "is of one exporter alone",
             [*scraped(self.says(after(4), {})), *scraped(twin, (after(2), after(12)))],
-            {fires: on, after(3): on, after(4): off, after(5): off},
+            {fires: on, self.ended(after(3)): on, self.ended(after(4)): off, self.ended(after(5)): off},
         )
 
     def _without_scrapes(self) -> Iterator[Trial]:
@@ -113,7 +123,7 @@ class Trouble:
             scraped(self.says(after(20), {}), (after(1), after(13)), (after(15), after(20))),
             {
                 **dict.fromkeys((after(1), after(12), after(13), after(15), after(19)), on),
-                after(20): off,
+                self.ended(after(20)): off,
             },
         )
         silent = fires if self.at_once else after(-1)
@@ -131,7 +141,7 @@ class Trouble:
         yield (
             "ends when what it is about leaves the inventory",
             scraped([*leaving(self.says(None, {}), after(4)), *Device("stays").series()]),
-            {after(3): on, after(4): off},
+            {self.ended(after(3)): on, self.ended(after(4)): off},
         )
 
     def _suppressed(self) -> Iterator[Trial]:
@@ -144,16 +154,16 @@ class Trouble:
                 {fires: off if counts else on, after(6): off if counts else on},
             )
         if "maintenance" in self.reasons:
-            again = after(4) + self.waits
+            again = after(8) + self.remembers + self.waits
             yield (
                 "ends and returns with a suppression",
-                scraped(self.says(None, {"maintenance": {after(2): 1, after(4): STALE}})),
+                scraped(self.says(None, {"maintenance": {after(2): 1, after(8): STALE}})),
                 {
-                    after(1): on,
-                    after(2): off,
-                    after(3): off,
-                    **({again - self.step: off} if self.waits else {}),
-                    again: on,
+                    self.ended(after(1)): on,
+                    self.ended(after(2)): off,
+                    again - self.step: off,
+                    # Whether a range of 15 s holds its first moment depends on the program.
+                    again + self.step if self.remembers else again: on,
                 },
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def evaluating(targets: Mapping[str, str], alertmanager: str) -> dict[str, Any]:
 def vmalert_arguments(generation: Generation, database: str, alertmanager: str) -> list[str]:
     """What vmalert evaluates, and where: `database` and `alertmanager` are URLs."""
     arguments = [
-        f"-rule={RULES}",
+        f"-rule={vmalert_rules(generation)}",
         f"-evaluationInterval={_evaluation_interval()}",
         f"-datasource.url={database}",
         f"-remoteWrite.url={database}",
@@ -48,9 +49,19 @@ def vmalert_arguments(generation: Generation, database: str, alertmanager: str) 
         # 4 s for ISP links: while a database restarts, all of them would be "resolved".
         "-rule.resendDelay=1m",
     ]
-    # By default it evaluates what was 30 s ago. Less than 1 s is too little: VictoriaMetrics shows the samples of
-    # one scrape over some time, and half a scrape looks like an end. The oldest one does not know the flag.
-    return arguments if generation is FLOOR else [*arguments, "-rule.evalDelay=1s"]
+    # By default it evaluates what was 30 s ago. The oldest one does not know the flag.
+    return arguments if generation is FLOOR else [*arguments, "-rule.evalDelay=0s"]
+
+
+def vmalert_rules(generation: Generation) -> str:
+    """The pattern of rule files for its vmalert: before 1.92 it does not know `keep_firing_for`."""
+    if generation is not FLOOR:
+        return RULES
+    folder = ROOT / ".cache" / "rules-floor"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (ROOT / "rules").glob("*.yml"):
+        (folder / path.name).write_text(re.sub(r"(?m)^ *keep_firing_for: .*\n", "", path.read_text()))
+    return f"{folder}/*.yml"
 
 
 def routing(url: str, generation: Generation) -> dict[str, Any]:
