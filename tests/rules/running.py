@@ -60,7 +60,10 @@ class Tool:
             path.write_text(json.dumps(document))
             arguments += [path] if self.name == "promtool" else ["--files", path]
         command = [program(self.name, self.generation), *arguments]
-        # vmalert-tool has one folder of a fixed name for its data: two runs at once must not share it.
+        if self.name == "vmalert-tool":
+            # It listens on a fixed port, which another run of it or a vmalert of this machine may hold.
+            command = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$0" "$@"', *command]
+        # It also has one folder of a fixed name for its data: two runs at once must not share it.
         environment = {**os.environ, "TMPDIR": str(folder)}
         done = subprocess.run(
             command, check=False, capture_output=True, text=True, timeout=300, cwd=folder, env=environment
