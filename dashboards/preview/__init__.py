@@ -1,0 +1,1 @@
+"""`make preview`: the dashboards' panels drawn with live data, for people without a Grafana at hand."""
