@@ -205,8 +205,8 @@ def _tell(ranges: Ranges, findings: Findings, catalogue: Catalogue, asked: bool,
     if catalogue.known:
         others = f", {len(renamed):,} of them under another name" if renamed else ""
         tell(f"{len(catalogue.known):,} are in the inventory already{others}")
-    if catalogue.further:
-        tell(f"{len(catalogue.further):,} are further addresses of these devices")
+    if further := len(catalogue.further) + catalogue.merged:
+        tell(f"{further:,} are further addresses of devices")
 
 
 def _count(number: int, what: str, plural: str = "s") -> str:

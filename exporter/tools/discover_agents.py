@@ -20,8 +20,8 @@ _NAME = parse_oid("1.3.6.1.2.1.1.5.0")
 _ENGINE = parse_oid("1.3.6.1.6.3.10.2.1.1.0")
 _PHYSICAL = parse_oid("1.3.6.1.2.1.2.2.1.6")
 _QUESTIONS = (*classify.QUESTIONS, _NAME, _ENGINE)
-#: Conversations under way in all.
-LIMIT = 1000
+#: Conversations under way in all: those of a whole sweep that needs no --yes, for most wait for nothing.
+LIMIT = 4096
 #: Rows of a reply.
 _REPETITIONS = 25
 #: Seconds and tries more for who is silent; an answer to the first try counts until the last one has timed out.

@@ -64,8 +64,10 @@ class Catalogue:
 
     rows: list[Row] = field(default_factory=list)
     known: list[Known] = field(default_factory=list)
-    #: Further addresses of devices, with the device's name.
+    #: Further addresses of devices that the inventory has, with the device's name there.
     further: list[tuple[str, str]] = field(default_factory=list)
+    #: How many further addresses the new devices have.
+    merged: int = 0
 
 
 def plain(text: str) -> str:
@@ -174,7 +176,7 @@ class Cataloguer:
         for address, further in heads:
             remarks = [f"also answers at {', '.join(further)}"] if further else []
             rows[address] = self._row(address, names[address], findings, remarks)
-            catalogue.further += [(other, names[address]) for other in further]
+            catalogue.merged += len(further)
         for address, head in links:
             device = names.get(head, head)
             name = _free(f"{device}-{address}", taken)

@@ -43,12 +43,15 @@ class Target:
         """Raises DiscoverError."""
         try:
             if self.path is None:
-                self._out.write(text)
-                self._out.flush()
+                # What a closed pipe does not take must not be tried again at the program's end.
+                with open(self._out.fileno(), "wb", closefd=False) as file:
+                    file.write(text.encode())
             else:
                 self._write(self.path.resolve(), text.encode())
         except OSError as error:
-            raise _cannot(self.path or "standard output", error) from error
+            if self.path is None:
+                raise DiscoverError(f"standard output cannot be written: {error.strerror}") from error
+            raise _cannot(self.path, error) from error
 
     def _write(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,19 +71,19 @@ class Target:
                 raise
 
 
-def _cannot(where: Path | str, error: OSError) -> DiscoverError:
-    return DiscoverError(f"--output: {where} cannot be written: {error.strerror}")
+def _cannot(path: Path, error: OSError) -> DiscoverError:
+    return DiscoverError(f"--output: {path} cannot be written: {error.strerror}")
 
 
 def render(catalogue: Catalogue, about: str) -> str:
     """The file's text; `about` is a line on how it came to be."""
     lines = [f"# {about}"]
-    if catalogue.known or any(name for _, name in catalogue.further):
-        lines.append("# Left out, for the inventory has it, or this file under another address:")
+    if catalogue.known:
+        lines.append("# Left out, for the inventory has them:")
     for known in catalogue.known:
         own = f", which calls itself {known.own_name}" if known.own_name else ""
         lines.append(f"#   {known.address} {known.device}{own}")
-    lines += [f"#   {address} {name}" for address, name in catalogue.further]
+    lines += [f"#   {address} answers as {name}" for address, name in catalogue.further]
     lines.append("devices:")
     lines += map(_line, catalogue.rows)
     return "\n".join(lines) + "\n"

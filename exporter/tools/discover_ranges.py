@@ -88,10 +88,10 @@ def _network(text: str) -> Network:
     width = address.max_prefixlen
     if not slash:
         network: Network = ipaddress.ip_network(address)
-    elif not (length.isascii() and length.isdecimal() and len(length) <= 3 and int(length) <= width):
-        raise WrongError(f"a prefix length from 0 to {width} behind the slash")
     elif ":" in start and address.version == 4:
         raise WrongError(f"{_EXPECTED}; IPv4 addresses are written as such")
+    elif not (length.isascii() and length.isdecimal() and len(length) <= 3 and int(length) <= width):
+        raise WrongError(f"a prefix length from 0 to {width} behind the slash")
     else:
         network = ipaddress.ip_network((address, int(length)), strict=False)
         if network.network_address != address:
