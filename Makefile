@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint bench stack scenarios lock
+.PHONY: run test lint bench stack lock
 
 $(VENV)/run.stamp: requirements.lock pyproject.toml
 	@# Debian and Ubuntu keep this part of Python in a package of its own.
@@ -33,10 +33,6 @@ lint: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench
-
-scenarios: $(VENV)/dev.stamp
-	$(BIN)/python -m tests.servers
-	$(BIN)/python -m pytest tests/stack/transcripts.py
 
 stack: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.servers.stack $(CONFIG)

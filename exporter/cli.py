@@ -31,7 +31,17 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="ward.yml; without it, a built-in one that probes loopback addresses",
     )
-    serve = commands.add_parser("serve", parents=[config], help="probe, and serve /metrics", allow_abbrev=False)
+    web = argparse.ArgumentParser(add_help=False)
+    web.add_argument(
+        "--web.config.file",
+        dest="web",
+        type=Path,
+        metavar="FILE",
+        help="TLS, users and limits of the web interface, in exporter-toolkit's format; without it, all is open",
+    )
+    serve = commands.add_parser(
+        "serve", parents=[config, web], help="probe, and serve /metrics", allow_abbrev=False
+    )
     serve.add_argument(
         "--web.listen-address", dest="address", default=":9841", metavar="HOST:PORT", help="default: %(default)s"
     )
@@ -51,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands.add_parser(
         "check",
-        parents=[config],
+        parents=[config, web],
         help="list every problem of a configuration and its inventory",
         allow_abbrev=False,
     )
@@ -171,7 +181,7 @@ def _serve(options: argparse.Namespace) -> int:
     from exporter.service import Service  # noqa: PLC0415 - what `check` does without
 
     logs.set_up(options.level, options.format)
-    return Service(options.config, options.address, options.storage).run()
+    return Service(options.config, options.address, options.storage, options.web).run()
 
 
 _RUN = {

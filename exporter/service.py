@@ -39,6 +39,9 @@ from exporter.state.columns import row_map
 from exporter.state.verdict import Rules, Verdicts
 from exporter.web.app import create_app
 from exporter.web.background import in_background
+from exporter.web.connections import Connections, most_connections
+from exporter.web.live import LiveWebConfig
+from exporter.web.security import protect
 from exporter.web.server import Server, listen
 
 log = logging.getLogger(__name__)
@@ -69,7 +72,7 @@ class Running:
 class Service:
     """The exporter. `run` returns the exit status; anything wrong with the start is raised before, as WardError."""
 
-    def __init__(self, config: Path | None, address: str, storage: Path) -> None:
+    def __init__(self, config: Path | None, address: str, storage: Path, web: Path | None = None) -> None:
         self._config = config
         self._itself = exposition.Itself()
         self._process = exposition.Process()
@@ -80,6 +83,7 @@ class Service:
         self._warned: frozenset[str] = frozenset()
         self._turn = asyncio.Lock()
         self._next_reload: asyncio.Task[None] | None = None
+        self._web = LiveWebConfig(web)
         self._socket: socket.socket = listen(address)
         self._saver = Saver(storage, self._itself)
         self._resolver = Resolver(self._resolved)
@@ -97,7 +101,8 @@ class Service:
             ("ipv6" if family == socket.AF_INET6 else "ipv4", transport.kind)
             for family, transport in transports.items()
         )
-        self._server = Server(create_app(self))
+        connections = Connections(most_connections())
+        self._server = Server(protect(create_app(self), self._web, connections), self._web, connections)
 
     # What the web side asks for.
 
@@ -179,7 +184,7 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, hangup.set)
         tasks = [
             loop.create_task(coroutine)
-            for coroutine in (self._reload_on(hangup), self._refresh(), self._end_with_prober())
+            for coroutine in (self._reload_on(hangup), self._refresh(), self._end_with_prober(), self._web.watch())
         ]
         await self._server.serve(sockets=[self._socket])
         for task in tasks:
@@ -294,6 +299,7 @@ class Service:
     def _take_over(self, sources: Sources | None) -> None:
         old = self.verdicts.inventory
         if sources is None:
+            self._web.reload()
             read, inventory = self._read(self._running.sources)
         else:
             read, inventory = sources, self._read_sources(sources)

@@ -2,42 +2,132 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import os
 import socket
+import ssl
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
 from exporter.errors import ListenError
+from exporter.web.connections import KEEP_ALIVE_SECONDS, Connection, Connections, Http, most_connections
+from exporter.web.live import LiveWebConfig
+from exporter.web.tls import ServerTls, client_name
+
+log = logging.getLogger(__name__)
 
 #: After SIGTERM, a client that does not read its answer is waited for no longer than this.
 _GRACE_SECONDS = 1
+_BACKLOG = 1024
+_HANDSHAKE_SECONDS = 5.0
+_TLS_CLOSE_SECONDS = 2.0
+#: Request line and headers; more is a 400.
+MAX_HEADER = 16 * 2**10
+_BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 26\r\n"
+    b"Retry-After: 1\r\nConnection: close\r\n\r\ntoo many requests at once\n"
+)
 
 
 class Server(uvicorn.Server):
     """Runs until `should_exit` is set."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, web: LiveWebConfig | None = None, connections: Connections | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 # httptools reads a header without end, and one of a megabyte.
                 http="h11",
+                h11_max_incomplete_event_size=MAX_HEADER,
                 ws="none",
                 lifespan="off",
                 log_config=None,
+                # A warning for each client that does not speak HTTP would let anyone fill the log.
+                log_level="error",
                 access_log=False,
                 server_header=False,
+                # Who asked is who is at the other end: X-Forwarded-For says what its writer likes.
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
         )
+        self._web = web or LiveWebConfig()
+        self._connections = connections or Connections(most_connections())
+        self._handshakes: set[asyncio.Task[None]] = set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals alone: uvicorn would raise them again before the state is saved."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, but TLS is decided connection by connection, and those in a handshake are counted too."""
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(lambda: _Entry(self._accept), sock=listening, backlog=_BACKLOG)
+            for listening in sockets or ()
+        ]
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._connections.drop_fresh()
+        await super().shutdown(sockets)
+
+    def _accept(self, transport: asyncio.Transport) -> None:
+        connection, tls = Connection(transport), self._web.current.tls
+        if not self._connections.admit(connection):
+            if tls is None:
+                transport.write(_BUSY)
+            transport.close()
+            return
+        http = Http(self.config, self.server_state, self._connections, connection)
+        if tls is None:
+            transport.set_protocol(http)
+            http.connection_made(transport)
+        else:
+            task = asyncio.get_running_loop().create_task(self._shake_hands(connection, http, tls))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(self, connection: Connection, http: Http, tls: ServerTls) -> None:
+        peer = connection.transport.get_extra_info("peername")
+        try:
+            encrypted = await asyncio.get_running_loop().start_tls(
+                connection.transport,
+                http,
+                tls.context,
+                server_side=True,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+                ssl_shutdown_timeout=_TLS_CLOSE_SECONDS,
+            )
+        except (OSError, ssl.SSLError) as error:
+            log.debug("no TLS with %s: %s", peer, error)
+            self._connections.gone(connection)
+            connection.transport.abort()
+            return
+        certificate = encrypted.get_extra_info("peercert") or {} if encrypted else {}
+        if encrypted is None or encrypted.is_closing() or not tls.admits(certificate):
+            log.debug("%s is not let in: its certificate is that of %r", peer, client_name(certificate))
+            self._connections.gone(connection)
+            connection.transport.abort()
+            return
+        http.name_client(client_name(certificate))
+        http.connection_made(encrypted)
+
+
+class _Entry(asyncio.Protocol):
+    """Hands a new connection on, before anything has come from it."""
+
+    def __init__(self, accept: Any) -> None:
+        self._accept = accept
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._accept(cast(asyncio.Transport, transport))
 
 
 def listen(address: str) -> socket.socket:

@@ -1,7 +1,8 @@
-"""Certificates and configurations, once for all tests, and a server that goes by one of them."""
+"""Certificates and configurations, once for all tests."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("web")
     prepare(found)
     return found
+
+
+@pytest.fixture
+def own(folder: Path, tmp_path: Path) -> Path:
+    """The same for one test, which may change it."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return tmp_path

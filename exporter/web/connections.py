@@ -1,0 +1,188 @@
+"""Connections: how many at once, which makes room when they are too many, how long a client may ask and read.
+
+A client that says nothing, or half a header, is cut off after a while, and gives way at once to one that is new. So
+no number of them keeps a scrape out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+from collections import OrderedDict
+
+import h11
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+HEADER_SECONDS = 10.0
+BODY_SECONDS = 30.0
+#: A client that reads less than a piece of an answer in this time is not waited for.
+STALL_SECONDS = 10.0
+#: After it an unused connection is closed; Prometheus comes back within it.
+KEEP_ALIVE_SECONDS = 75
+#: What is still to be sent when a connection is closed may take this long.
+_CLOSE_SECONDS = 2.0
+_MOST = 1024
+
+
+def most_connections() -> int:
+    """1,024, or half of the descriptors that this process may have: the rest is for the inventory and the log."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST if allowed == resource.RLIM_INFINITY else max(16, min(_MOST, allowed // 2))
+
+
+class Connection:
+    """A socket from its acceptance to its end; `stalled` is since when its client does not read."""
+
+    __slots__ = ("stalled", "transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        self.stalled: float | None = None
+
+
+class Connections:
+    """All that are open: those that have not asked for anything yet, those that have, and those being answered."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._fresh: OrderedDict[Connection, None] = OrderedDict()
+        self._idle: OrderedDict[Connection, None] = OrderedDict()
+        self._busy: OrderedDict[Connection, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._fresh) + len(self._idle) + len(self._busy)
+
+    def admit(self, connection: Connection) -> bool:
+        """Take it in, in place of one that is not being answered if need be; False if there is none."""
+        if len(self) >= self._most:
+            waiting = self._fresh or self._idle
+            if not waiting:
+                return False
+            self._drop(next(iter(waiting)))
+        self._fresh[connection] = None
+        return True
+
+    def set_busy(self, connection: Connection, busy: bool) -> None:
+        """It is being answered from now on, or no more."""
+        if self._remove(connection):
+            (self._busy if busy else self._idle)[connection] = None
+
+    def gone(self, connection: Connection) -> None:
+        self._remove(connection)
+
+    def drop_stalled(self, seconds: float) -> None:
+        """End the one whose client has not read for longest, if that is longer than `seconds`."""
+        stalled = [connection for connection in self._busy if connection.stalled is not None]
+        longest = min(stalled, key=lambda connection: connection.stalled or 0.0, default=None)
+        if longest is not None and time.monotonic() - (longest.stalled or 0.0) > seconds:
+            self._drop(longest)
+
+    def drop_fresh(self) -> None:
+        """End those that have not asked for anything."""
+        for connection in [*self._fresh]:
+            self._drop(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        self._remove(connection)
+        # Not close(): that waits for the client.
+        connection.transport.abort()
+
+    def _remove(self, connection: Connection) -> bool:
+        for known in (self._fresh, self._idle, self._busy):
+            if connection in known:
+                del known[connection]
+                return True
+        return False
+
+
+class Http(H11Protocol):
+    """HTTP on one connection, with deadlines."""
+
+    def __init__(
+        self, config: Config, state: ServerState, connections: Connections, connection: Connection
+    ) -> None:
+        super().__init__(config, state, {"certificate": ""})
+        self._connections = connections
+        self._connection = connection
+        self._early = b""
+        self._phase = ""
+        self._deadline: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+
+    def name_client(self, client: str) -> None:
+        """Whom the client's certificate speaks of: requests have it in their state."""
+        self.app_state = {"certificate": client}
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self._enter("header")
+        if self._early:
+            self.data_received(self._early)
+
+    def data_received(self, data: bytes) -> None:
+        # After a TLS handshake data may come before the transport is made known.
+        if self.transport is None:
+            self._early += data
+            return
+        try:
+            super().data_received(data)
+        except h11.LocalProtocolError:
+            # The client has broken the protocol in the middle of its answer: there is no way to tell it.
+            self.transport.abort()
+        self._look(receiving=True)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._look(receiving=False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.gone(self._connection)
+        self._enter("")
+        self._set_stalled(False)
+        if self.transport is not None:
+            super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._set_stalled(True)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._set_stalled(False)
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(_CLOSE_SECONDS, self._connection.transport.abort)
+
+    def _set_stalled(self, stalled: bool) -> None:
+        self._connection.stalled = time.monotonic() if stalled else None
+        if self._stall is not None:
+            self._stall.cancel()
+        abort = self._connection.transport.abort
+        self._stall = self.loop.call_later(STALL_SECONDS, abort) if stalled else None
+
+    def _look(self, *, receiving: bool) -> None:
+        """What the client is at, now that something has come from it or gone to it."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if self.cycle is not None:
+            self._connections.set_busy(self._connection, answering)
+        if self.conn.their_state is h11.SEND_BODY:
+            self._enter("body")
+        elif self.conn.their_state is h11.IDLE and not answering and receiving:
+            self._enter("header")
+        else:
+            self._enter("")
+
+    def _enter(self, phase: str) -> None:
+        """Start the clock of a phase, unless it runs."""
+        if phase == self._phase:
+            return
+        self._phase = phase
+        if self._deadline is not None:
+            self._deadline.cancel()
+        seconds = {"header": HEADER_SECONDS, "body": BODY_SECONDS}
+        abort = self._connection.transport.abort
+        self._deadline = self.loop.call_later(seconds[phase], abort) if phase else None

@@ -1,0 +1,97 @@
+"""What a request may cost: how many are answered at once, how much is taken along, how an answer is handed out."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from exporter.web.connections import Connections
+
+#: Health, readiness and reload are for who looks after a busy exporter; the live stream counts its own listeners.
+EXEMPT = ("/-/", "/api/v1/events")
+MOST_REQUESTS = 40
+#: Then 503: what is answered later, a scraper no longer waits for.
+WAIT_SECONDS = 2.0
+#: In a full house, a client that has not read for so long makes room.
+_PATIENCE_SECONDS = 1.0
+
+MAX_BODY = 64 * 2**10
+_PIECE = 64 * 2**10
+
+
+def too_busy() -> Response:
+    return PlainTextResponse("too many requests at once\n", 503, {"retry-after": "1", "connection": "close"})
+
+
+class AtOnce:
+    """Answers so many requests at a time; others wait for a moment, then get a 503."""
+
+    def __init__(self, app: ASGIApp, connections: Connections) -> None:
+        self._app = app
+        self._connections = connections
+        self._places = asyncio.Semaphore(MOST_REQUESTS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].startswith(EXEMPT):
+            await self._app(scope, receive, send)
+            return
+        if self._places.locked():
+            self._connections.drop_stalled(_PATIENCE_SECONDS)
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._places.acquire()
+        except TimeoutError:
+            await too_busy()(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._places.release()
+
+
+class SmallBodies:
+    """Refuses a request whose body is larger than MAX_BODY: 413, or the end of its body where it did not say so."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+        if any(int(length) > MAX_BODY for length in lengths):
+            answer = PlainTextResponse(f"more than {MAX_BODY} bytes\n", 413, {"connection": "close"})
+            await answer(scope, receive, send)
+            return
+        left = MAX_BODY
+
+        async def bounded() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            # As if the client had gone: frameworks know what to do then.
+            return message if left >= 0 else {"type": "http.disconnect"}
+
+        await self._app(scope, bounded, send)
+
+
+class Pieces:
+    """Hands large answers out in pieces: a client that does not read costs one of them, not a page in memory."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def in_pieces(message: Message) -> None:
+            body = message.get("body", b"")
+            if message["type"] != "http.response.body" or len(body) <= _PIECE:
+                await send(message)
+                return
+            last = len(body) - _PIECE
+            for start in range(0, len(body), _PIECE):
+                more = start < last or message.get("more_body", False)
+                await send({**message, "body": body[start : start + _PIECE], "more_body": more})
+                # Others are to be answered as well.
+                await asyncio.sleep(0)
+
+        await self._app(scope, receive, in_pieces)

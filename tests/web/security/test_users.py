@@ -1,0 +1,233 @@
+"""Who is let in: names, passwords and roles, on every path, with the same effort for every wrong one."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import bcrypt
+import pytest
+
+from exporter.web import passwords
+from exporter.web.app import create_app
+from tests.web.security.site import PASSWORDS, Secured, basic
+from tests.web.site import until
+
+#: Paths of every kind: pages, files, health, the API, and what there is not.
+PATHS = (
+    "/",
+    "/metrics",
+    "/metrics/snmp",
+    "/-/healthy",
+    "/-/ready",
+    "/sd",
+    "/api/v1/devices",
+    "/no/such",
+    "//",
+    "/%2e",
+)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The hash of each real check of a password."""
+    found: list[bytes] = []
+    real: Callable[[bytes, bytes], bool] = bcrypt.checkpw
+
+    def counted(password: bytes, hashed: bytes) -> bool:
+        found.append(hashed)
+        return real(password, hashed)
+
+    monkeypatch.setattr(bcrypt, "checkpw", counted)
+    return found
+
+
+def test_every_path_asks(own: Path) -> None:
+    """Without a password, or with a wrong one, any path in any method is a 401 that says how to ask."""
+    with Secured(own, "users.good.yml") as site:
+        for path in PATHS:
+            for method in ("GET", "HEAD", "POST", "OPTIONS", "BREW"):
+                for headers in ({}, basic("alice", "wrong")):
+                    status, told, _ = site.ask(path, method, headers)
+                    assert status == 401
+                    assert told["www-authenticate"] == 'Basic realm="ward-exporter", charset="UTF-8"'
+        assert site.backend.renders == site.backend.reloads == 0
+        assert [site.status("/metrics", headers=basic(name)) for name in PASSWORDS] == [200] * 3
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "Basic",
+        "Basic !!!!",
+        "Basic YWxpY2U=",
+        "Basic " + base64.b64encode(b":").decode(),
+        "Basic " + base64.b64encode(b"\xff:\xff").decode(),
+        "Basic " + base64.b64encode(b"alice:S3cret of alice\0").decode(),
+        "Basic " + base64.b64encode(b"alice:" + b"S3cret of alice" * 20).decode(),
+        "Basic " + base64.b64encode(b"ALICE:S3cret of alice").decode(),
+        "Bearer " + base64.b64encode(b"alice:S3cret of alice").decode(),
+        "Digest username=alice",
+    ],
+)
+def test_what_is_no_password(value: str, own: Path) -> None:
+    """Half a header, one of another scheme, a password longer than bcrypt takes: each is a 401, and none a 500."""
+    with Secured(own, "users.good.yml") as site:
+        assert site.status(headers={"authorization": value}) == 401
+
+
+def test_two_headers_are_none(own: Path) -> None:
+    """Of two passwords neither counts: a proxy may have looked at the other one."""
+    right = basic("alice")["authorization"]
+    with Secured(own, "users.good.yml") as site, site.connect() as client:
+        client.sendall(f"GET / HTTP/1.1\r\nhost: a\r\nauthorization: {right}\r\nauthorization: x\r\n\r\n".encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 401")
+
+
+def test_an_unknown_name_costs_what_a_wrong_password_does(own: Path, calls: list[bytes]) -> None:
+    """Each is one check against a hash of the same cost, a password that is too long as well."""
+    with Secured(own, "users.good.yml") as site:
+        for name, password in (("alice", "wrong"), ("nobody", "wrong"), ("alice", "x" * 99), ("nobody", "x" * 99)):
+            calls.clear()
+            assert site.status(headers=basic(name, password)) == 401
+            assert [hashed[4:6] for hashed in calls] == [b"04"]
+
+
+def test_a_password_is_checked_once(own: Path, calls: list[bytes]) -> None:
+    """Right or wrong, the result is remembered; another name, password or hash is checked anew."""
+    with Secured(own, "users.good.yml") as site:
+        for _ in range(3):
+            assert site.status(headers=basic("alice")) == 200
+            assert site.status(headers=basic("alice", "wrong")) == 401
+            assert site.status(headers=basic("nobody", "wrong")) == 401
+        assert len(calls) == 3
+        # The place where one part ends and the next begins counts too.
+        assert site.status(headers=basic("alic", "e" + PASSWORDS["alice"])) == 401
+        assert len(calls) == 4
+
+
+def test_those_who_come_together_share_a_check(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty scrapes at once with one password cost one check; other pages are served while it lasts."""
+    held, count = threading.Event(), []
+
+    def slow(password: bytes, hashed: bytes) -> bool:
+        count.append(hashed)
+        return held.wait(10)
+
+    with Secured(own, "users.good.yml") as site, ThreadPoolExecutor(50) as pool:
+        assert site.status(headers=basic("bob")) == 200
+        monkeypatch.setattr(bcrypt, "checkpw", slow)
+        answers = [pool.submit(site.status, "/metrics", "GET", basic("alice")) for _ in range(50)]
+        until(lambda: len(count) == 1)
+        # Off the loop: who is known need not wait.
+        assert site.status(headers=basic("bob")) == 200
+        held.set()
+        assert [answer.result() for answer in answers] == [200] * 50
+    assert len(count) == 1
+
+
+def test_guesses_lock_nobody_out(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of wrong passwords is told to come later, and drives out none of the right ones."""
+    held = threading.Event()
+    monkeypatch.setattr(passwords, "MOST_WAITING", 5)
+    monkeypatch.setattr(passwords, "_REMEMBERED", 10)
+    with Secured(own, "users.good.yml") as site, ThreadPoolExecutor(20) as pool:
+        assert site.status(headers=basic("alice")) == 200
+        monkeypatch.setattr(bcrypt, "checkpw", lambda *_: not held.wait(10))
+        flood = [pool.submit(site.ask, "/", "GET", basic("alice", f"{number}")) for number in range(20)]
+        until(lambda: sum(answer.done() for answer in flood) == 15)
+        assert site.status(headers=basic("alice")) == 200
+        held.set()
+        answers = [answer.result() for answer in flood]
+        assert sorted(status for status, _, _ in answers) == [401] * 5 + [503] * 15
+        assert all(told["retry-after"] == "1" for status, told, _ in answers if status == 503)
+        for number in range(30):
+            assert site.status(headers=basic("bob", f"{number}")) == 401
+        assert site.status(headers=basic("alice")) == 200
+
+
+def test_passwords_are_not_kept(own: Path) -> None:
+    """What is remembered of a password is a digest under a key that dies with the process."""
+    with Secured(own, "users.good.yml") as site:
+        checked = passwords.Passwords()
+        other = passwords.Passwords()
+        parts = (b"alice", site.live.current.users["alice"].hash.reveal(), b"S3cret of alice")
+        assert checked._digest(*parts) != other._digest(*parts)
+        assert len(checked._digest(*parts)) == 32
+
+
+def test_readers_may_read(own: Path) -> None:
+    """A read-only user gets all pages and changes nothing, on any path that there is or may be; others may."""
+    with Secured(own, "roles.good.yml") as site:
+        for path in PATHS:
+            assert site.status(path, headers=basic("carol")) == site.status(path, headers=basic("alice")) != 401
+            for method in ("POST", "PUT", "PATCH", "DELETE", "BREW"):
+                assert site.status(path, method, basic("carol")) == 403
+        assert site.status("/-/reload", "POST", basic("carol")) == 403
+        assert site.backend.reloads == 0
+        assert site.status("/-/reload", "POST", basic("alice")) == 200
+        assert site.backend.reloads == 1
+
+
+def test_whatever_changes_something_is_no_get(own: Path) -> None:
+    """That a reader may GET everything is safe: each route of a GET has no other method."""
+    with Secured(own, "roles.good.yml") as site:
+        for route in create_app(site.backend).routes:
+            methods = getattr(route, "methods", None) or {"GET", "HEAD"}
+            assert not methods & {"GET", "HEAD"} or methods <= {"GET", "HEAD"}
+
+
+def audited(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "exporter.audit"]
+
+
+def test_every_change_is_in_the_log(own: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who, from where, what and with which result, of what was refused too; a look leaves no line."""
+    caplog.set_level(logging.ERROR, "exporter")
+    caplog.handler.setLevel(logging.NOTSET)
+    with Secured(own, "roles.good.yml") as site:
+        for path in PATHS:
+            site.status(path, headers=basic("alice"))
+        assert audited(caplog) == []
+        site.status("/-/reload", "POST", basic("alice"))
+        # A query may hold what is nobody's business.
+        site.status("/-/reload?password=S3cret", "POST", basic("carol"))
+        site.status("/-/reload", "POST", basic("alice", "wrong"))
+        site.status("/api/v1/devices/a/trace", "DELETE")
+        site.backend.failure = RuntimeError()
+        site.status("/-/reload", "POST", basic("alice"))
+        until(lambda: len(audited(caplog)) == 5)
+        lines = [re.sub(r":\d+(?=: )| in [\d.]+ s$", "", line) for line in audited(caplog)]
+    assert lines == [
+        "alice from 127.0.0.1: POST /-/reload: 200",
+        "carol from 127.0.0.1: POST /-/reload: 403",
+        "anonymous from 127.0.0.1: POST /-/reload: 401",
+        "anonymous from 127.0.0.1: DELETE /api/v1/devices/a/trace: 401",
+        "alice from 127.0.0.1: POST /-/reload: 500",
+    ]
+
+
+def test_who_asked_is_who_is_at_the_other_end(own: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What a client says of where it comes from is not believed."""
+    with Secured(own, "empty.good.yml") as site:
+        lie = {"x-forwarded-for": "10.9.9.9", "forwarded": "for=10.9.9.9", "x-forwarded-proto": "https"}
+        assert site.status("/-/reload", "POST", lie) == 200
+    assert "10.9.9.9" not in caplog.text
+    assert "anonymous from 127.0.0.1:" in caplog.text
+
+
+def test_a_client_that_goes_away_is_in_the_log_too(own: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A change is noted although nobody waits for the answer."""
+    with Secured(own, "empty.good.yml") as site:
+        with site.connect() as client:
+            client.sendall(b"POST /-/reload HTTP/1.1\r\nhost: a\r\n\r\n")
+            client.shutdown(socket.SHUT_WR)
+        until(lambda: len(audited(caplog)) == 1)
+    assert site.backend.reloads == 1
