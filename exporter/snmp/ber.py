@@ -7,7 +7,8 @@ is wrong with a datagram is one error: BerError.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from exporter.errors import BerError
@@ -170,19 +171,30 @@ def _asking(oid: bytes) -> bytes:
 
 
 class Request:
-    """A request of SNMPv2c, with the community that it goes out under."""
+    """A request of SNMPv2c, with the community that it goes out under. Who asks it again and again keeps it."""
 
     def __init__(self, kind: int, community: bytes, oids: Sequence[bytes], max_repetitions: int = 0) -> None:
-        self._kind, self._community, self._oids, self._repetitions = kind, community, oids, max_repetitions
+        pdu = encode_pdu(kind, 0, oids, max_repetitions)
+        message = element(SEQUENCE, _VERSION_2C + element(OCTET_STRING, community) + pdu)
+        # Behind the number stand two more, and the identifiers.
+        place = len(message) - len(pdu) + pdu.index(encode_number(0))
+        self._front, self._back = message[:place], message[place + len(encode_number(0)) :]
+        self._shape: Shape | None = None
+        self._answered = False
 
     def datagram(self, number: int) -> bytes:
         """The message; `number` is from 1 to 2^31 - 1."""
-        pdu = encode_pdu(self._kind, number, self._oids, self._repetitions)
-        return element(SEQUENCE, _VERSION_2C + element(OCTET_STRING, self._community) + pdu)
+        return self._front + encode_number(number) + self._back
 
     def read(self, data: bytes) -> Response:
         """The answer to it; raises BerError."""
-        return decode(data)
+        response = self._shape.read(data) if self._shape is not None else None
+        if response is None:
+            response = decode(data)
+            # What is asked only once is not worth a shape, nor is what is of another shape each time.
+            self._shape = Shape(data, response) if self._answered and self._shape is None else None
+            self._answered = True
+        return response
 
 
 # Responses.
@@ -290,3 +302,52 @@ def _long_varbind(data: bytes, at: int, end: int) -> tuple[VarBind, int]:
     if last != stop:
         raise BerError("a varbind's lengths contradict each other")
     return (data[start:middle], data[middle], data[value:stop]), stop
+
+
+class Shape:
+    """All of a response but its number and its values: the next answer to the same request mostly has the same.
+
+    Then its values are cut out all at once, which takes a fifth of the time of reading each varbind.
+    """
+
+    __slots__ = ("_first", "_fixed", "_oids", "_split", "_tags")
+
+    def __init__(self, data: bytes, first: Response) -> None:
+        """Of a message, and what `decode` has read in it."""
+        at, parts = 0, []
+        for start, stop in _places(data):
+            parts += [start - at, stop - start]
+            at = stop
+        self._split = struct.Struct("".join([f"{size}s" for size in (*parts, len(data) - at)]))
+        self._fixed = b"".join(self._split.unpack(data)[::2])
+        self._first = first._replace(varbinds=[])
+        self._oids = [oid for oid, _, _ in first.varbinds]
+        self._tags = bytes(tag for _, tag, _ in first.varbinds)
+
+    def read(self, data: bytes) -> Response | None:
+        """What `decode` would read; None where the message is of another shape."""
+        if len(data) != self._split.size:
+            return None
+        parts = self._split.unpack(data)
+        if b"".join(parts[::2]) != self._fixed:
+            return None
+        _, status, index, _, size = self._first
+        return Response(
+            integer(parts[1]), status, index, list(zip(self._oids, self._tags, parts[3::2], strict=True)), size
+        )
+
+
+def _places(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where the contents of a response's number and values begin and end."""
+    at, end = inside(data, 0, SEQUENCE, len(data))
+    _, at = inside(data, at + len(_VERSION_2C), OCTET_STRING, end)
+    at, end = inside(data, at, RESPONSE, end)
+    number = inside(data, at, INTEGER, end)
+    yield number
+    _, at = inside(data, number[1], INTEGER, end)
+    _, at = inside(data, at, INTEGER, end)
+    at, end = inside(data, at, SEQUENCE, end)
+    while at < end:
+        start, at = inside(data, at, SEQUENCE, end)
+        _, middle = inside(data, start, OBJECT_ID, at)
+        yield _span(data, middle + 1)

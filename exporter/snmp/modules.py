@@ -109,6 +109,11 @@ class Module:
     lookup_columns: tuple[bytes, ...] = ()
     lookup_instances: tuple[bytes, ...] = ()
 
+    @property
+    def asked(self) -> tuple[bytes, ...]:
+        """All subtrees and instances that a device is asked for."""
+        return (*self.columns, *self.instances, *self.lookup_columns, *self.lookup_instances)
+
 
 @dataclass(frozen=True, slots=True)
 class ModuleFile:

@@ -135,12 +135,13 @@ class _Worker:
         connection = self._connection
         while True:
             try:
-                self._take(connection.recv())
+                for polled in connection.recv():
+                    self._take(polled)
             except (EOFError, OSError):
                 return
 
 
-def _start() -> tuple[subprocess.Popen[bytes], Connection[Assignment, Polled]]:
+def _start() -> tuple[subprocess.Popen[bytes], Connection[Assignment, list[Polled]]]:
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
@@ -151,7 +152,7 @@ def _start() -> tuple[subprocess.Popen[bytes], Connection[Assignment, Polled]]:
     return process, Connection(ours.detach())
 
 
-def _shut(connection: Connection[Assignment, Polled]) -> None:
+def _shut(connection: Connection[Assignment, list[Polled]]) -> None:
     """End a connection that another thread reads from: closing alone would leave that thread where it is."""
     with socket.socket(fileno=os.dup(connection.fileno())) as both:
         both.shutdown(socket.SHUT_RDWR)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from exporter.errors import BerError
 from exporter.snmp import ber, decode
 from exporter.snmp.ber import VarBind
-from exporter.snmp.layout import Column, Family, Known, Layout, labels_of, number_text, samples
+from exporter.snmp.layout import Column, Family, Known, Layout, labels_of, samples
 
 #: Labels that stand on every sample; a module's own of such a name gets "exported_" in front, as in a scrape.
 DEVICE_LABELS = frozenset({"device", "site", "role", "priority"})
@@ -69,11 +69,30 @@ class _Rows:
 
 @dataclass(slots=True)
 class _Gathered:
-    """A family while it grows; `seen` holds the labels of its samples."""
+    """A family while it grows; the labels of its samples are in `seen`, or in one of `wholes`."""
 
     head: Family
     lines: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    wholes: list[frozenset[str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Where a column stands in a poll. Of plain numbers the labels, once all rows have some and no two the same."""
+
+    column: Column
+    start: int
+    stop: int
+    labels: list[str] = field(default_factory=list)
+    distinct: frozenset[str] = frozenset()
+
+
+class _Order(NamedTuple):
+    """The identifiers of a poll of a module, and its columns among them: mostly the same as those of the next."""
+
+    oids: Sequence[bytes]
+    stretches: list[_Stretch]
 
 
 class Renderer:
@@ -88,6 +107,7 @@ class Renderer:
         self._limit = limit
         self._names = {name: _Names() for name in self._layouts}
         self._rows: dict[str, list[_Rows]] = {}
+        self._orders: dict[str, _Order] = {}
         for name in self._layouts:
             self._renamed(name)
 
@@ -99,10 +119,9 @@ class Renderer:
             names.learnt = learnt
             self._renamed(module)
 
-    def names(self) -> Iterator[VarBind]:
-        """All that was learnt, of all modules."""
-        for names in self._names.values():
-            yield from ((oid, tag, value) for oid, (tag, value) in names.learnt.items())
+    def names(self, module: str) -> Iterator[VarBind]:
+        """All that was learnt of a module."""
+        return ((oid, tag, value) for oid, (tag, value) in self._names[module].learnt.items())
 
     def render(self, polls: Mapping[str, Sequence[VarBind]]) -> Page:
         """What a poll of each module has brought; a module whose poll has failed may be left out, or cut off."""
@@ -132,56 +151,64 @@ class Renderer:
         names = self._names[module]
         known = names.learnt | names.fresh
         self._rows[module] = [_Rows(known) for _ in range(self._layouts[module].row_kinds)]
+        self._orders.pop(module, None)
 
     def _module(
         self, layout: Layout, varbinds: Sequence[VarBind], gathered: dict[str, _Gathered], page: Page
     ) -> None:
         """Add the samples of one module, a column at a time."""
-        kinds = self._rows[layout.module.name]
-        at, end = 0, len(varbinds)
-        while at < end:
-            column = layout.column(varbinds[at][0])
-            start, at = at, at + 1
-            if column is None:
-                continue
-            prefix = column.metric.oid
-            while at < end and varbinds[at][0].startswith(prefix):
-                at += 1
-            add = self._numbers if column.plain else self._values
-            add(column, varbinds[start:at], kinds[column.rows], gathered, page)
+        name = layout.module.name
+        kinds = self._rows[name]
+        oids, tags, values = zip(*varbinds, strict=True)
+        order = self._orders.get(name)
+        if order is None or order.oids != oids:
+            order = self._orders[name] = _Order(oids, list(_stretches(layout, oids)))
+        for stretch in order.stretches:
+            rows, place = kinds[stretch.column.rows], slice(stretch.start, stretch.stop)
+            plain = stretch.column.plain
+            if not plain or not self._numbers(stretch, oids, tags[place], values[place], rows, gathered, page):
+                self._values(stretch.column, varbinds[place], rows, gathered, page)
         for rows in kinds:
             # Rows that come and go, such as a host's processes, must not gather.
-            if len(rows.before) > 2 * end + 64:
+            if len(rows.before) > 2 * len(varbinds) + 64:
                 rows.before.clear()
                 rows.after.clear()
 
     def _numbers(
         self,
-        column: Column,
-        varbinds: Sequence[VarBind],
+        stretch: _Stretch,
+        oids: Sequence[bytes],
+        tags: Sequence[int],
+        values: Sequence[bytes],
         rows: _Rows,
         gathered: dict[str, _Gathered],
         page: Page,
-    ) -> None:
-        """Samples that are numbers as they come. A poll's CPU goes in here: a usual column is done as a whole."""
-        size, name = len(column.metric.oid), column.family.name
-        family = gathered.setdefault(name, _Gathered(column.family))
-        labels = [rows.before.get(oid[size:], "") for oid, _, _ in varbinds]
-        distinct = set(labels)
-        numbers = _numbers_of(varbinds)
-        room = self._limit - page.samples
-        # A row that is new is "" here.
-        if len(numbers) == len(distinct) <= room and "" not in distinct and family.seen.isdisjoint(distinct):
-            family.seen.update(distinct)
-            family.lines += [f"{name}{row} {number}\n" for row, number in zip(labels, numbers, strict=True)]
-            page.samples += len(labels)
-            return
-        for oid, tag, value in varbinds:
-            try:
-                before, after = self._row(column, oid[size:], rows, page)
-                self._add(family, before + after, number_text(decode.number(tag, value)), page)
-            except BerError:
-                page.malformed += 1
+    ) -> bool:
+        """Samples that are numbers as they come, a whole column at once: a poll's CPU goes in here.
+
+        False where something about them wants a closer look, as new rows do, and nothing has been done.
+        """
+        if not stretch.labels:
+            size = len(stretch.column.metric.oid)
+            labels = [rows.before.get(oid[size:], "") for oid in oids[stretch.start : stretch.stop]]
+            distinct = frozenset(labels)
+            if "" in distinct or len(distinct) < len(labels):
+                return False
+            stretch.labels, stretch.distinct = labels, distinct
+        numbers = _numbers_of(tags, values)
+        name = stretch.column.family.name
+        family = gathered.setdefault(name, _Gathered(stretch.column.family))
+        others = (family.seen, *family.wholes)
+        if (
+            not numbers
+            or page.samples + len(numbers) > self._limit
+            or any(map(stretch.distinct.intersection, others))
+        ):
+            return False
+        family.wholes.append(stretch.distinct)
+        family.lines += [f"{name}{row} {number}\n" for row, number in zip(stretch.labels, numbers, strict=True)]
+        page.samples += len(numbers)
+        return True
 
     def _values(
         self,
@@ -191,7 +218,7 @@ class Renderer:
         gathered: dict[str, _Gathered],
         page: Page,
     ) -> None:
-        """Samples of all other types."""
+        """Samples of any type, one by one."""
         size = len(column.metric.oid)
         for oid, tag, value in varbinds:
             try:
@@ -204,7 +231,7 @@ class Renderer:
 
     def _add(self, family: _Gathered, labels: str, number: str, page: Page) -> None:
         """One sample, unless there is one of the same labels or there are enough."""
-        if labels in family.seen:
+        if labels in family.seen or any(labels in whole for whole in family.wholes):
             page.duplicates += 1
         elif page.samples >= self._limit:
             page.over_limit += 1
@@ -235,13 +262,25 @@ class Renderer:
         return "{" + ",".join([*before, f'{value_label}="']), f'"{"".join(after)}}}'
 
 
-def _numbers_of(varbinds: Sequence[VarBind]) -> list[int]:
+def _stretches(layout: Layout, oids: Sequence[bytes]) -> Iterator[_Stretch]:
+    """The columns of a poll, each as far as it goes on; what belongs to none is left out."""
+    at, end = 0, len(oids)
+    while at < end:
+        column = layout.column(oids[at])
+        start, at = at, at + 1
+        if column is not None:
+            prefix = column.metric.oid
+            while at < end and oids[at].startswith(prefix):
+                at += 1
+            yield _Stretch(column, start, at)
+
+
+def _numbers_of(tags: Sequence[int], values: Sequence[bytes]) -> list[int]:
     """The numbers of a column in which all are of one sort and none is malformed; else nothing."""
-    _, tags, values = zip(*varbinds, strict=True)
     if not _SIZES.issuperset(map(len, values)):
         return []
     if decode.UNSIGNED.issuperset(tags):
-        return [int.from_bytes(value, "big") for value in values]
+        return list(map(int.from_bytes, values))
     if all(tag == ber.INTEGER for tag in tags):
         return [int.from_bytes(value, "big", signed=True) for value in values]
     return []

@@ -152,6 +152,11 @@ _UCD = (_UCD_USER, _UCD_NICE, _UCD_SYSTEM, _UCD_IDLE, _UCD_WAIT, _UCD_STEAL)
 _COLUMNS = sorted({*(column for source in (*_CPU, *_MEMORY) for column in source.columns), *_CLOCKS, *_UCD})
 
 
+def is_told_by(asked: Iterable[bytes]) -> bool:
+    """Whether what is asked for can say anything here: most of what comes, that of interfaces, cannot."""
+    return any(one.startswith(column) or column.startswith(one) for one in asked for column in _COLUMNS)
+
+
 class Vitals:
     """Reads one device poll by poll, for some of it shows between two polls only."""
 
@@ -207,9 +212,7 @@ def _first(sources: Iterable[_Source], columns: Mapping[bytes, Rows]) -> float |
 def _columns(answers: Iterable[VarBind]) -> dict[bytes, dict[bytes, float]]:
     """The numbers of all columns that anything here is made of."""
     found: dict[bytes, dict[bytes, float]] = {}
-    for oid, tag, value in answers:
-        if oid.startswith(_INTERFACES):
-            continue
+    for oid, tag, value in [one for one in answers if not one[0].startswith(_INTERFACES)]:
         place = bisect_right(_COLUMNS, oid) - 1
         column = _COLUMNS[place]
         if place >= 0 and oid.startswith(column):

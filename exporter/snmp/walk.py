@@ -24,6 +24,8 @@ _FRAME, _LEAST = 1472, 484
 _FRAMING = 60
 #: A varbind without its identifier: three lengths and tags, and a number.
 _VALUE = 11
+#: Requests to one device that are kept, as a table of 1,000 ports takes them: with their answers some 8 KB each.
+_REMEMBERED = 500
 #: Identifiers in one GET.
 _TOGETHER = 40
 _TOO_BIG, _NO_SUCH_NAME = 1, 2
@@ -183,9 +185,17 @@ class V2Client(Client):
     def __init__(self, session: Session, agent: Agent, community: bytes) -> None:
         super().__init__(session, agent)
         self._community = community
+        #: A device is asked the same each time, and answers mostly in the same shape.
+        self._requests: dict[tuple[int, int, tuple[bytes, ...]], ber.Request] = {}
 
     def _ask(self, kind: int, oids: Sequence[bytes], max_repetitions: int) -> Conversation[Response]:
-        response: Response = yield ber.Request(kind, self._community, oids, max_repetitions)
+        key = (kind, max_repetitions, tuple(oids))
+        request = self._requests.get(key)
+        if request is None:
+            if len(self._requests) >= _REMEMBERED:
+                self._requests.clear()
+            request = self._requests[key] = ber.Request(kind, self._community, oids, max_repetitions)
+        response: Response = yield request
         return response
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from exporter.errors import PartialWalk, SnmpError
@@ -17,7 +16,7 @@ from exporter.snmp.layout import Layout
 from exporter.snmp.modules import Filter, Module
 from exporter.snmp.render import Page, Renderer
 from exporter.snmp.session import Agent, Session
-from exporter.snmp.vitals import Vitals
+from exporter.snmp.vitals import Vitals, is_told_by
 from exporter.snmp.walk import Client, V2Client
 
 if TYPE_CHECKING:
@@ -69,6 +68,8 @@ class Watch:
         self.assignment = assignment
         self._layouts = layouts
         self._chosen: list[Layout] = []
+        #: The modules among them that load, memory and uptime can be read from.
+        self._vital: list[str] = []
         self._renderer: Renderer | None = None
         self._client: Client | None = None
         self._named_at: dict[str, float] = {}
@@ -106,8 +107,7 @@ class Watch:
             polled.sent, polled.received, polled.retries = traffic.sent, traffic.received, traffic.retries
             polled.errors = dict(traffic.errors)
         polled.duplicates, polled.over_limit = self._duplicates, self._over_limit
-        names = self._renderer.names() if self._renderer is not None else ()
-        vitals = self._vitals.read(chain(*polls.values(), names), start)
+        vitals = self._vitals.read(self._telling(polls), start)
         polled.cpu, polled.memory, polled.uptime = vitals.cpu, vitals.memory, vitals.uptime
         return polled
 
@@ -121,7 +121,15 @@ class Watch:
                 answers = error.varbinds
             names = classify.classify(classify.facts(answers)).modules
         self._chosen = [self._layouts[name] for name in names if name in self._layouts]
+        self._vital = [layout.module.name for layout in self._chosen if is_told_by(layout.module.asked)]
         self._renderer = Renderer(self._chosen, self.job.labels, self.assignment.limit)
+
+    def _telling(self, polls: Mapping[str, list[VarBind]]) -> Iterator[VarBind]:
+        """What load, memory and uptime are read from."""
+        if self._renderer is not None:
+            for name in self._vital:
+                yield from polls.get(name, ())
+                yield from self._renderer.names(name)
 
     async def _module(self, client: Client, module: Module, polls: dict[str, list[VarBind]]) -> SnmpError | None:
         """Ask for one module; what went wrong is returned if the device may still answer for the next one."""

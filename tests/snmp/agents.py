@@ -72,11 +72,11 @@ def oid_of(content: bytes) -> Oid:
 def message(number: int, rows: Iterable[Row], status: int = 0, index: int = 0, kind: int = RESPONSE) -> bytes:
     """A message of SNMPv2c; of a GETBULK `status` and `index` are non-repeaters and repetitions."""
     numbers = [tlv(2, signed(one)) for one in (number, status, index)]
-    varbinds = [_varbind(row) for row in rows]
+    varbinds = [varbind(row) for row in rows]
     return tlv(0x30, tlv(2, b"\x01"), tlv(4, b"public"), tlv(kind, *numbers, tlv(0x30, *varbinds)))
 
 
-def _varbind(row: Row) -> bytes:
+def varbind(row: Row) -> bytes:
     oid, tag, value = row
     return tlv(0x30, tlv(6, oid_content(oid)), tlv(tag, value))
 
@@ -202,7 +202,7 @@ class Agent(asyncio.DatagramProtocol):
         for _ in range(asked.second):
             now = [self.after(oid) for oid in repeated]
             for row in now:
-                room -= len(_varbind(row))
+                room -= len(varbind(row))
                 if room < 0:
                     return found
                 found.append(row)

@@ -291,3 +291,46 @@ def test_the_largest_datagrams_cost_little(data: bytes) -> None:
     began = time.process_time()
     read_everything(data)
     assert time.process_time() - began < 1
+
+
+VALUES = st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=200)), max_size=8)
+
+
+def answer(number: int, values: list[tuple[int, bytes]]) -> bytes:
+    """A response with these values."""
+    return agents.message(number, [((1, 3, 6, 1, place), tag, value) for place, (tag, value) in enumerate(values)])
+
+
+@given(VALUES, st.integers(0, 2**31 - 1), st.data())
+def test_an_answer_of_a_known_shape_reads_as_any_other(
+    values: list[tuple[int, bytes]], number: int, data: st.DataObject
+) -> None:
+    """Where only the values and the number are others, the message is read by its shape, and to the same result."""
+    first = answer(number, values)
+    shape = ber.Shape(first, ber.decode(first))
+    others = [(tag, data.draw(st.binary(min_size=len(value), max_size=len(value)))) for tag, value in values]
+    for second in (first, answer(number, others)):
+        assert shape.read(second) == ber.decode(second)
+
+
+@given(VALUES, st.data())
+def test_an_answer_of_another_shape_is_not_read_by_it(values: list[tuple[int, bytes]], data: st.DataObject) -> None:
+    """A byte changed anywhere: either it stands in a value, or the shape knows nothing of the message."""
+    first = answer(5, values)
+    shape = ber.Shape(first, ber.decode(first))
+    place = data.draw(st.integers(0, len(first) - 1))
+    second = first[:place] + bytes([data.draw(st.integers(0, 255))]) + first[place + 1 :]
+    found = shape.read(second)
+    assert found is None or found == ber.decode(second)
+    assert shape.read(first + b"\0") is None
+
+
+def test_a_request_that_is_asked_again_reads_every_answer() -> None:
+    """Whatever the answers before were like, each is read for what it is, and a broken one is refused."""
+    request = ber.Request(ber.GET, b"public", [b"\x2b\6\1"])
+    for values in ([(4, b"one")], [(4, b"two")], [(4, b"red")], [(4, b"three")], [(2, b"red")], [(4, b"blu")]):
+        for _ in range(3):
+            data = answer(7, values)
+            assert request.read(data) == ber.decode(data)
+            with pytest.raises(BerError):
+                request.read(data[:-1])

@@ -12,7 +12,7 @@ from exporter.snmp import ber, session
 from exporter.snmp.ber import parse_oid
 from exporter.snmp.modules import shipped
 from exporter.snmp.session import Session
-from exporter.snmp.vitals import _COLUMNS, Reading, Vitals
+from exporter.snmp.vitals import _COLUMNS, Reading, Vitals, is_told_by
 from exporter.snmp.walk import V2Client
 from tests.servers import Snmpd
 from tests.snmp.recorded import Recorded, integer, octets, varbinds
@@ -207,3 +207,12 @@ def test_a_real_host_has_vitals() -> None:
     assert 0 < found.memory < 1
     # The host's own clock, not the agent's, which has only just been started.
     assert found.uptime > 60
+
+
+def test_modules_that_tell_nothing_are_passed_over() -> None:
+    """What is asked of interfaces says nothing of load, memory and uptime; a subtree or scalar of them does."""
+    assert not is_told_by(shipped()["if_mib"].asked)
+    assert not is_told_by([])
+    for name in ("system", "host_resources", "ucd", "cisco", "juniper", "fortinet"):
+        assert is_told_by(shipped()[name].asked), name
+    assert is_told_by([parse_oid("1.3.6.1.2.1.1")])
