@@ -129,6 +129,14 @@ class Service:
         """The page at /metrics/snmp; runs in a thread of its own."""
         return self._polling.render(shard)
 
+    @property
+    def ending(self) -> bool:
+        return self._server.should_exit
+
+    @property
+    def interval(self) -> float:
+        return self._running.timing.interval
+
     def unhealthy(self) -> str:
         if self._prober.failure is not None:
             return f"the probe loop has failed: {self._prober.failure}"

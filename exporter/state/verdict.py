@@ -52,6 +52,7 @@ class Verdicts:
         self.window = Window(rules.window_cycles, self.columns.count)
         self.suppression = Suppression(inventory, topology, self.columns)
         self.rules = rules
+        self.site_names = topology.site_names
         #: Times (CLOCK_MONOTONIC ns) of each row's verdict changes within the flap window.
         self.flaps: dict[int, deque[int]] = {}
         #: Rows that flap since the outage that they are in.

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter.errors import WardError
@@ -17,6 +17,9 @@ from exporter.exposition.text import CONTENT_TYPE
 from exporter.state.verdict import Verdicts
 from exporter.web import views
 from exporter.web.background import in_background
+from exporter.web.changes import Position
+from exporter.web.events import MOST_LISTENERS, Live, Stream
+from exporter.web.files import Files
 from exporter.web.page import Page, wants_gzip
 
 log = logging.getLogger(__name__)
@@ -34,6 +37,14 @@ class Backend(Protocol):
     def render_snmp(self, shard: tuple[int, int]) -> bytes:
         """Of so many shards (the second number), the one of this number, from 0."""
 
+    @property
+    def ending(self) -> bool:
+        """Whether the exporter is about to end."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two probes of a device."""
+
     def unhealthy(self) -> str:
         """Why the exporter is not healthy, "" if it is."""
 
@@ -47,6 +58,8 @@ def create_app(backend: Backend) -> Starlette:
     metrics = Page(backend.render_metrics)
     states = Page(lambda: views.device_states(backend.verdicts))
     shards: dict[tuple[int, int], Page] = {}
+    live = Live(backend)
+    files = Files()
 
     async def serve_metrics(request: Request) -> Response:
         return await _page(request, metrics, CONTENT_TYPE)
@@ -90,17 +103,35 @@ def create_app(backend: Backend) -> Starlette:
 
     async def device(request: Request) -> Response:
         verdicts, name = backend.verdicts, request.path_params["name"]
-        for row, candidate in enumerate(verdicts.inventory.devices):
-            if candidate.name == name:
-                return JSONResponse(views.device_detail(verdicts, row))
-        return JSONResponse({"error": f"no device is called {name!r}"}, 404)
+        row = views.row_of(verdicts, name)
+        if row is None:
+            return JSONResponse({"error": f"no device is called {name!r}"}, 404)
+        return JSONResponse(views.device_detail(verdicts, row))
 
-    async def landing(_: Request) -> Response:
-        return HTMLResponse(views.landing(backend.verdicts))
+    async def events(request: Request) -> Response:
+        unknown = sorted(set(request.query_params) - {"after"})
+        if unknown:
+            return _bad_query(unknown, "after")
+        if live.listeners >= MOST_LISTENERS:
+            return PlainTextResponse("too many listen already\n", 503, {"retry-after": "10"})
+        after = request.headers.get("last-event-id") or request.query_params.get("after", "")
+        return Stream(live, Position.parse(after))
+
+    async def wallboard(request: Request) -> Response:
+        return files.index(request.headers)
+
+    async def wallboard_device(request: Request) -> Response:
+        known = views.row_of(backend.verdicts, request.path_params["name"]) is not None
+        return files.index(request.headers, 200 if known else 404)
+
+    async def wallboard_file(request: Request) -> Response:
+        return files.answer(request.path_params["name"], request.headers)
 
     app = Starlette(
         routes=[
-            Route("/", landing),
+            Route("/", wallboard),
+            Route("/device/{name:path}", wallboard_device),
+            Route("/wallboard/{name}", wallboard_file),
             Route("/metrics", serve_metrics),
             Route("/metrics/snmp", serve_snmp),
             Route("/-/healthy", healthy),
@@ -109,6 +140,7 @@ def create_app(backend: Backend) -> Starlette:
             Route("/sd", discovery),
             Route("/api/v1/devices", devices),
             Route("/api/v1/devices/{name:path}", device),
+            Route("/api/v1/events", events),
         ],
         exception_handlers={Exception: _failed},
     )

@@ -1,19 +1,29 @@
-"""Devices as JSON for the API and for service discovery, and the landing page."""
+"""Devices as JSON for the API and for service discovery."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
-from exporter import __version__
+import numpy as np
+
 from exporter.icmp.packet import REASONS
 from exporter.inventory.device import Device
-from exporter.state.columns import DOWN, UP
+from exporter.state.columns import DOWN
 from exporter.state.verdict import Verdicts
+from exporter.web.changes import event_json
 
 _STATES = ("unknown", "up", "down")
+
+
+#: What follows is of these kinds of events: `subject` is then a device's name.
+_OF_DEVICES = ("down", "up", "flapping", "steady")
+
+
+def row_of(verdicts: Verdicts, name: str) -> int | None:
+    """The row of the device of this name."""
+    return next((row for row, device in enumerate(verdicts.inventory.devices) if device.name == name), None)
 
 
 def device_state(verdicts: Verdicts, row: int) -> dict[str, Any]:
@@ -49,8 +59,17 @@ def device_states(verdicts: Verdicts) -> bytes:
 
 
 def device_detail(verdicts: Verdicts, row: int) -> dict[str, Any]:
-    """`device_state`, the inventory's facts, the counters, and the window's RTTs (None for a lost probe)."""
+    """`device_state`, the inventory's facts, counters, gauges, last probes (None for a lost one), and events."""
     device, columns = verdicts.inventory.devices[row], verdicts.columns
+    gauges = [
+        None if np.isnan(column[0]) else round(float(column[0]), 7) for column in verdicts.window.gauges_of(row)
+    ]
+    names = ("rtt_seconds", "rtt_min_seconds", "rtt_max_seconds", "jitter_seconds", "packet_loss_ratio")
+    events = [
+        event_json(event)
+        for event in verdicts.history.events()
+        if event.subject == device.name and event.kind in _OF_DEVICES
+    ]
     return {
         **device_state(verdicts, row),
         "hostname": device.hostname,
@@ -74,7 +93,10 @@ def device_detail(verdicts: Verdicts, row: int) -> dict[str, Any]:
         "status_changes": int(columns.changes[row]),
         "path_changes": int(columns.path_changes[row]),
         "reply_ttl": int(columns.ttl[row]) or None,
+        **dict(zip(names, gauges, strict=True)),
         "recent": verdicts.window.recent(row),
+        "strip": verdicts.window.strip(row),
+        "events": events,
     }
 
 
@@ -102,44 +124,3 @@ def discovery(devices: Sequence[Device], roles: Sequence[str]) -> list[dict[str,
         for device in devices
         if not roles or device.role in roles
     ]
-
-
-_LINKS = (
-    ("/metrics", "metrics, for Prometheus"),
-    ("/api/v1/devices", "the devices as JSON"),
-    ("/sd", "the devices for Prometheus http_sd; ?role=isp for one role"),
-    ("/-/healthy", "is the probe loop alive"),
-    ("/-/ready", "has every device been probed once"),
-)
-
-
-#: Devices on the landing page: in a mass outage of a large inventory nobody reads them all.
-_LISTED = 500
-
-
-def landing(verdicts: Verdicts) -> str:
-    """Totals, the first devices that are down, and where to find the rest."""
-    devices = verdicts.inventory.devices
-    verdict = verdicts.columns.verdict[: len(devices)].copy()
-    up, down = int((verdict == UP).sum()), int((verdict == DOWN).sum())
-    rows = "".join(
-        f"<tr><td>{escape(devices[row].name)}<td>{escape(devices[row].address)}<td>{escape(devices[row].site)}"
-        f"<td>{escape(devices[row].role)}<td>{REASONS[verdicts.columns.reason[row]]}"
-        for row in (verdict == DOWN).nonzero()[0][:_LISTED].tolist()
-    )
-    if down > _LISTED:
-        rows += f"<tr><td colspan=5>and {down - _LISTED} more"
-    head = "<tr><th>device<th>address<th>site<th>role<th>reason"
-    table = f"<h2>Down</h2><table>{head}{rows}</table>" if rows else ""
-    links = "".join(f'<li><a href="{path}">{path}</a> {text}' for path, text in _LINKS)
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>ward-exporter</title>'
-        '<meta name="viewport" content="width=device-width"><style>'
-        "body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;color:#222}"
-        "b{font-size:1.6rem}p.totals span{margin-right:2rem}td,th{text-align:left;padding:.1rem 1rem .1rem 0}"
-        "@media(prefers-color-scheme:dark){body{background:#161616;color:#ddd}a{color:#8bf}}</style>"
-        f"<h1>ward-exporter {__version__}</h1>"
-        f'<p class="totals"><span><b>{len(devices)}</b> devices</span><span><b>{up}</b> up</span>'
-        f"<span><b>{down}</b> down</span><span><b>{len(devices) - up - down}</b> not known yet</span></p>"
-        f"{table}<ul>{links}</ul></html>"
-    )

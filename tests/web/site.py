@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +29,8 @@ class Backend:
         self.page: Callable[[], bytes] = lambda: b"ward_up 1\n" * 1000
         self.renders = 0
         self.sick = self.busy = ""
+        self.ending = False
+        self.interval = 1.0
         self.reloads = 0
         self.failure: BaseException | None = None
 
@@ -65,8 +68,13 @@ class Web:
         asyncio.run(self._server.serve(sockets=[self._socket]))
 
     def close(self) -> None:
+        self.backend.ending = True
         self._server.should_exit = True
         self._thread.join()
+
+    def keep_little(self) -> None:
+        """From now on the kernel holds only a few kilobytes that a client has not taken yet."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
     def requests(self) -> int:
         """How many are being answered."""

@@ -13,8 +13,7 @@ from starlette.routing import Route
 
 from exporter.errors import ConfigError, Problem
 from exporter.web.app import create_app
-from tests.state.driver import Driver, device
-from tests.web.site import NASTY, Backend, Web
+from tests.web.site import NASTY, Web
 
 DOCS = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
 
@@ -37,14 +36,23 @@ def test_every_route_is_documented(site: Web) -> None:
     assert {path: methods for path, (methods, _) in documented().items()} == routes
 
 
-def test_every_status_is_documented(site: Web) -> None:
+def test_every_status_is_documented(site: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """The status codes that each route gives, brought about one by one, are those of the page."""
     backend = site.backend
 
     def asks(*paths: str, method: str = "GET") -> set[int]:
         return {site.ask(path, method)[0] for path in paths}
 
-    found = {path: asks(path) for path in ("/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/devices")}
+    def again(path: str) -> set[int]:
+        return {site.ask(path, headers={"if-none-match": site.ask(path)[1]["etag"]})[0]}
+
+    found = {path: asks(path) for path in ("/metrics", "/-/healthy", "/-/ready", "/api/v1/devices")}
+    found["/"] = asks("/") | again("/")
+    found["/device/{name}"] = asks("/device/isp-a", "/device/nobody")
+    found["/wallboard/{name}"] = asks("/wallboard/main.js", "/wallboard/none.js") | again("/wallboard/main.js")
+    found["/api/v1/events"] = asks("/api/v1/events?x=1") | asks("/api/v1/events", method="HEAD")
+    monkeypatch.setattr("exporter.web.app.MOST_LISTENERS", 0)
+    found["/api/v1/events"] |= asks("/api/v1/events")
     found["/sd"] = asks("/sd", "/sd?x=1")
     found["/metrics/snmp"] = asks("/metrics/snmp", "/metrics/snmp?shard=2")
     found["/api/v1/devices/{name}"] = asks("/api/v1/devices/isp-a", "/api/v1/devices/nobody")
@@ -94,7 +102,9 @@ def test_a_reload_that_fails_says_why(site: Web) -> None:
     assert site.ask("/-/reload", "POST")[::2] == (500, b"internal error, see the log\n")
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/metrics/", "/-/", "/sd/", "/api", "/api/v1/devices/", "/..%2fetc"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/metrics/", "/-/", "/sd/", "/api", "/api/v1/devices/", "/..%2fetc", "/wallboard/"]
+)
 def test_unknown_paths(site: Web, path: str) -> None:
     """What is not listed is a 404, also with a slash too many."""
     assert site.ask(path)[0] == 404
@@ -102,7 +112,18 @@ def test_unknown_paths(site: Web, path: str) -> None:
 
 def test_other_methods(site: Web) -> None:
     """A known path with another method is a 405."""
-    for path in ("/", "/metrics", "/-/healthy", "/-/ready", "/sd", "/api/v1/devices", "/api/v1/devices/isp-a"):
+    for path in (
+        "/",
+        "/device/isp-a",
+        "/wallboard/main.js",
+        "/api/v1/events",
+        "/metrics",
+        "/-/healthy",
+        "/-/ready",
+        "/sd",
+        "/api/v1/devices",
+        "/api/v1/devices/isp-a",
+    ):
         status, headers, _ = site.ask(path, "POST")
         assert (status, {*headers["allow"].split(", ")}) == (405, {"GET", "HEAD"})
 
@@ -167,41 +188,12 @@ def test_a_device(site: Web) -> None:
             assert found.keys() == keys("/api/v1/devices") | keys("/api/v1/devices/{name}")
     router = site.json("/api/v1/devices/a/b%20c")
     assert (router["parent"], router["latitude"], router["longitude"]) == ("isp-a", 41.5, 0.0)
-    assert router["recent"] == [0.01, None, None, None]
+    assert router["recent"] == router["strip"] == [0.01, None, None, None]
+    assert (router["rtt_seconds"], router["jitter_seconds"], router["packet_loss_ratio"]) == (0.01, None, 0.75)
+    assert [(event["kind"], event["reason"]) for event in router["events"]] == [("down", "timeout")]
+    assert site.json("/api/v1/devices/isp-a")["events"] == []
     assert (router["probes_sent"], router["replies"], router["reply_ttl"]) == (4, 1, 64)
     assert router["limits"] == {"rtt_seconds": 0.2, "packet_loss_ratio": 0.1, "flap_changes": 3}
     assert site.json("/api/v1/devices/isp-a")["labels"] == {"rack": "a3"}
     status, _, body = site.ask("/api/v1/devices/10.0.0.1")
     assert (status, json.loads(body)) == (404, {"error": "no device is called '10.0.0.1'"})
-
-
-def test_the_landing_page(site: Web) -> None:
-    """It counts, lists what is down, links to the rest, and shows a name as text, whatever is in it."""
-    status, headers, body = site.ask("/")
-    page = body.decode()
-    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert "<script" not in page
-    assert "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; &amp; &#x27;co&#x27;" in page
-    assert re.findall(r"<b>(\d+)</b> ([a-z ]+)", page) == [
-        ("5", "devices"),
-        ("2", "up"),
-        ("2", "down"),
-        ("1", "not known yet"),
-    ]
-    assert "a/b c" in page
-    assert "თბილისი" not in page  # it is up
-    for link in re.findall(r'href="(.*?)"', page):
-        assert site.ask(link)[0] == 200
-
-
-def test_the_landing_page_of_a_mass_outage() -> None:
-    """Thousands of devices that are down make no endless page: 500 are listed, the rest is counted."""
-    driver = Driver([device(f"d{number}") for number in range(1200)])
-    driver.settle(down=driver.row)
-    running = Web(Backend(driver))
-    try:
-        page = running.ask("/")[2].decode()
-    finally:
-        running.close()
-    assert page.count("<td>timeout") == 500
-    assert "and 700 more" in page
