@@ -76,8 +76,9 @@ def _discover(wish: Wish, out: TextIO, err: TextIO) -> int:
     with progress(err, ranges.size, bool(auths)) as steps:
         findings = asyncio.run(search.run(ranges, *steps))
     if wish.dns:
-        nameless = [address for address in findings.addresses if not findings.own_name(address)]
-        findings.names = {one: plain(name) for one, name in discover_names.names(nameless).items()}
+        fresh = [address for address in findings.addresses if not cataloguer.knows(address)]
+        names = discover_names.names(address for address in fresh if not findings.own_name(address))
+        findings.names = {address: plain(name) for address, name in names.items()}
     catalogue = cataloguer.catalogue(findings)
     if search.refused:
         refused = ", ".join(f"{name} {count:,}" for name, count in search.refused.items())

@@ -142,6 +142,10 @@ class Cataloguer:
         keys: dict[str, Any] = {"name": address, "address": address}
         return self._classes.device(keys | ({"snmp": {"auth": auth}} if auth else {}), None)
 
+    def knows(self, address: str) -> bool:
+        """Whether the inventory has it."""
+        return address in self._inventory
+
     def is_isp(self, address: str) -> bool:
         return self.as_class(address).role == "isp"
 
@@ -152,11 +156,11 @@ class Cataloguer:
         #: ISP links that are addresses of a device which has a row or is known, with its address or its name.
         links: list[tuple[str, str]] = []
         for addresses in _devices(findings):
-            known = [address for address in ascending(addresses) if address in self._inventory]
+            known = [address for address in ascending(addresses) if self.knows(address)]
             for address in known:
                 device, own = self._inventory[address], findings.own_name(address)
                 catalogue.known.append(Known(address, device, own if own != device else ""))
-            fresh = [address for address in ascending(addresses) if address not in self._inventory]
+            fresh = [address for address in ascending(addresses) if not self.knows(address)]
             # A stable sort: of ISP links, and of all others, the lowest.
             fresh.sort(key=lambda address: not self.is_isp(address))
             if known:
