@@ -16,6 +16,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+#: Request line and headers.
+MAX_HEADER = 16 * 2**10
 HEADER_SECONDS = 10.0
 BODY_SECONDS = 30.0
 #: A client that reads less than a piece of an answer in this time is not waited for.

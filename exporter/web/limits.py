@@ -7,7 +7,7 @@ import asyncio
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exporter.web.connections import Connections
+from exporter.web.connections import MAX_HEADER, Connections
 
 #: Health, readiness and reload are for who looks after a busy exporter; the live stream counts its own listeners.
 EXEMPT = ("/-/", "/api/v1/events")
@@ -23,6 +23,10 @@ _PIECE = 64 * 2**10
 
 def too_busy() -> Response:
     return PlainTextResponse("too many requests at once\n", 503, {"retry-after": "1", "connection": "close"})
+
+
+def _too_large(status: int, limit: int) -> Response:
+    return PlainTextResponse(f"more than {limit} bytes\n", status, {"connection": "close"})
 
 
 class AtOnce:
@@ -51,17 +55,21 @@ class AtOnce:
             self._places.release()
 
 
-class SmallBodies:
-    """Refuses a request whose body is larger than MAX_BODY: 413, or the end of its body where it did not say so."""
+class Sizes:
+    """Refuses a request that is too large: 431, 413, or the end of its body where it did not say how long it is."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # h11 refuses a header only if it has read that much before the end: several times this may come at once.
+        header = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+        if header + len(scope["raw_path"]) + len(scope["query_string"]) > MAX_HEADER:
+            await _too_large(431, MAX_HEADER)(scope, receive, send)
+            return
         lengths = [value for name, value in scope["headers"] if name == b"content-length"]
         if any(int(length) > MAX_BODY for length in lengths):
-            answer = PlainTextResponse(f"more than {MAX_BODY} bytes\n", 413, {"connection": "close"})
-            await answer(scope, receive, send)
+            await _too_large(413, MAX_BODY)(scope, receive, send)
             return
         left = MAX_BODY
 

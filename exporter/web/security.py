@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.web.connections import Connections
-from exporter.web.limits import AtOnce, Pieces, SmallBodies, too_busy
+from exporter.web.limits import AtOnce, Pieces, Sizes, too_busy
 from exporter.web.live import LiveWebConfig
 from exporter.web.passwords import Passwords, TooManyError
 from exporter.web.web_config import Rate
@@ -35,8 +35,8 @@ _LONGEST_PATH = 200
 
 def protect(app: ASGIApp, web: LiveWebConfig, connections: Connections) -> ASGIApp:
     """`app` as it may be shown to a network."""
-    inner = AtOnce(SmallBodies(Pieces(app)), connections)
-    return Headers(RateLimit(Audit(Authentication(inner, web)), web), web)
+    inner = AtOnce(Pieces(app), connections)
+    return Headers(Sizes(RateLimit(Audit(Authentication(inner, web)), web)), web)
 
 
 class Headers:

@@ -14,7 +14,7 @@ from typing import Any, cast
 import uvicorn
 
 from exporter.errors import ListenError
-from exporter.web.connections import KEEP_ALIVE_SECONDS, Connection, Connections, Http, most_connections
+from exporter.web.connections import KEEP_ALIVE_SECONDS, MAX_HEADER, Connection, Connections, Http, most_connections
 from exporter.web.live import LiveWebConfig
 from exporter.web.tls import ServerTls, client_name
 
@@ -25,8 +25,6 @@ _GRACE_SECONDS = 1
 _BACKLOG = 1024
 _HANDSHAKE_SECONDS = 5.0
 _TLS_CLOSE_SECONDS = 2.0
-#: Request line and headers; more is a 400.
-MAX_HEADER = 16 * 2**10
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 26\r\n"
     b"Retry-After: 1\r\nConnection: close\r\n\r\ntoo many requests at once\n"
@@ -57,7 +55,8 @@ class Server(uvicorn.Server):
             )
         )
         self._web = web or LiveWebConfig()
-        self._connections = connections or Connections(most_connections())
+        # Not `or`: without any connection it is as good as false.
+        self._connections = Connections(most_connections()) if connections is None else connections
         self._handshakes: set[asyncio.Task[None]] = set()
 
     @contextlib.contextmanager

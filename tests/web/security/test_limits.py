@@ -1,0 +1,338 @@
+"""What one client may take from the others: time, connections, requests, bytes. Nobody keeps a scrape out."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from exporter.web import connections, limits
+from exporter.web import server as server_module
+from exporter.web.connections import MAX_HEADER, Connections, most_connections
+from exporter.web.limits import MAX_BODY
+from tests.web.security.site import Held, Secured, basic
+from tests.web.site import until
+
+SOON = 0.2
+
+
+@pytest.fixture
+def open_site(own: Path) -> Iterator[Secured]:
+    with Secured(own, "empty.good.yml") as site:
+        yield site
+
+
+def ended(client: socket.socket, seconds: float = 10) -> bool:
+    """Wait until the server has closed the connection, whatever it says before. Raises TimeoutError."""
+    client.settimeout(seconds)
+    try:
+        while client.recv(65_536):
+            pass
+    except ConnectionError:
+        return True
+    return True
+
+
+def healthy(client: socket.socket) -> bool:
+    """Whether a connection that stays open brings an answer."""
+    client.sendall(b"GET /-/healthy HTTP/1.1\r\nhost: a\r\n\r\n")
+    answer = b""
+    while not answer.endswith(b"healthy\n"):
+        answer += client.recv(1000)
+    return answer.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nhost: a\r\nx: "])
+@pytest.mark.parametrize("name", ["empty.good.yml", "tls13.good.yml"])
+def test_a_request_that_does_not_come(name: str, sent: bytes, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence, and a header that is never finished, end after the deadline, plain or encrypted."""
+    monkeypatch.setattr(connections, "HEADER_SECONDS", SOON)
+    with Secured(own, name) as site:
+        client = site.connect()
+        if name != "empty.good.yml":
+            client = site.context().wrap_socket(client, server_hostname="localhost")
+        with client:
+            client.sendall(sent)
+            start = time.monotonic()
+            assert ended(client)
+            assert time.monotonic() - start < 5
+        until(lambda: len(site.connections) == 0)
+
+
+def test_a_header_in_drips(open_site: Secured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte does not start the clock anew."""
+    monkeypatch.setattr(connections, "HEADER_SECONDS", SOON)
+    with open_site.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nx: ")
+        for _ in range(1000):
+            try:
+                client.sendall(b"y")
+                assert ended(client, SOON / 20)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                pass
+            return
+    pytest.fail("it is never cut off")
+
+
+def test_the_next_request_has_the_same_deadline(open_site: Secured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that was answered once may rest, but not begin another request and leave it."""
+    monkeypatch.setattr(connections, "HEADER_SECONDS", SOON)
+    with open_site.connect() as client:
+        assert healthy(client)
+        time.sleep(2 * SOON)
+        assert healthy(client)
+        client.sendall(b"G")
+        assert ended(client)
+
+
+def test_a_body_that_does_not_come(open_site: Secured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is announced and not sent ends the connection, although its request was answered."""
+    monkeypatch.setattr(connections, "BODY_SECONDS", SOON)
+    with open_site.connect() as client:
+        client.sendall(b"POST /-/reload HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nx")
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        assert ended(client)
+
+
+def test_a_handshake_that_does_not_come(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS has a deadline of its own, and those that wait for it are counted with the others."""
+    monkeypatch.setattr(server_module, "_HANDSHAKE_SECONDS", SOON)
+    with Secured(own, "tls13.good.yml") as site, site.connect() as client:
+        until(lambda: len(site.connections) == 1)
+        client.sendall(b"\x16\x03\x01")
+        assert ended(client)
+        until(lambda: len(site.connections) == 0)
+
+
+def test_an_idle_connection_is_closed(open_site: Secured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that rests between requests is closed in the end, one that does not read as well."""
+    monkeypatch.setattr(open_site._server.config, "timeout_keep_alive", SOON)
+    with open_site.connect() as client:
+        client.sendall(b"GET /-/healthy HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert ended(client)
+    until(lambda: len(open_site.connections) == 0)
+
+
+@pytest.mark.parametrize("name", ["empty.good.yml", "tls13.good.yml"])
+def test_idle_connections_make_room(name: str, own: Path) -> None:
+    """Many times more silent sockets than there are places: each new request is answered all the same."""
+    with Secured(own, name, most=10) as site, contextlib.ExitStack() as stack:
+        context = None if name == "empty.good.yml" else site.context()
+        for _ in range(20):
+            for _ in range(10):
+                stack.enter_context(site.connect())
+            assert site.status(context=context) == 200
+            assert len(site.connections) <= 10
+
+
+def test_who_was_answered_stays_longest(own: Path) -> None:
+    """A scraper's resting connection outlives the silent ones that came after it."""
+    with Secured(own, "empty.good.yml", most=5) as site, contextlib.ExitStack() as stack:
+        scraper = stack.enter_context(site.connect())
+        for _ in range(3):
+            assert healthy(scraper)
+            for _ in range(20):
+                stack.enter_context(site.connect())
+
+
+def test_a_house_full_of_requests(own: Path) -> None:
+    """When all places are being answered, who comes then is told so at once, and these go on."""
+    held = Held()
+    with Secured(own, "empty.good.yml", app=held, most=3) as site, ThreadPoolExecutor(3) as pool:
+        answers = [pool.submit(site.ask) for _ in range(3)]
+        until(lambda: held.under_way == 3)
+        status, headers, body = site.ask()
+        assert (status, headers["retry-after"], body) == (503, "1", b"too many requests at once\n")
+        held.let.set()
+        assert [answer.result()[0] for answer in answers] == [200] * 3
+        assert site.status() == 200
+
+
+def test_requests_wait_for_a_place(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than can be answered at once wait; who waits too long gets a 503; health is told all the while."""
+    monkeypatch.setattr(limits, "MOST_REQUESTS", 2)
+    held = Held()
+    with Secured(own, "empty.good.yml", app=held) as site, ThreadPoolExecutor(6) as pool:
+        answers = [pool.submit(site.status) for _ in range(4)]
+        until(lambda: held.under_way == 2)
+        health = pool.submit(site.status, "/-/healthy")
+        stream = pool.submit(site.status, "/api/v1/events")
+        until(lambda: held.under_way == 4)
+        monkeypatch.setattr(limits, "WAIT_SECONDS", SOON)
+        assert site.status() == 503
+        held.let.set()
+        assert [answer.result() for answer in (*answers, health, stream)] == [200] * 6
+
+
+def test_a_client_that_does_not_read(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is cut off after a while; until then it holds a piece of the page in memory, and not the page."""
+    monkeypatch.setattr(connections, "STALL_SECONDS", SOON)
+    with Secured(own, "empty.good.yml") as site:
+        site.backend.page = lambda: b"x" * 50_000_000
+        with site.connect() as client:
+            client.sendall(b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n")
+            until(lambda: len(site.connections) == 1)
+            (connection,) = [*site.connections._busy, *site.connections._fresh]
+            until(lambda: connection.stalled is not None or connection.transport.is_closing())
+            assert connection.transport.get_write_buffer_size() < 1_000_000
+            until(lambda: len(site.connections) == 0)
+
+
+def test_those_that_do_not_read_make_room(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that ask for a page and leave it, one for each place: a scrape still gets its answer."""
+    monkeypatch.setattr(limits, "MOST_REQUESTS", 3)
+    monkeypatch.setattr(limits, "_PATIENCE_SECONDS", SOON)
+    with Secured(own, "empty.good.yml") as site, contextlib.ExitStack() as stack:
+        site.backend.page = lambda: b"x" * 50_000_000
+        for _ in range(6):
+            client = stack.enter_context(site.connect())
+            client.sendall(b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n")
+        until(lambda: sum(one.stalled is not None for one in [*site.connections._busy]) == 3)
+        time.sleep(2 * SOON)
+        site.backend.page = lambda: b"ward_up 1\n"
+        assert site.status() == 200
+
+
+def test_a_live_stream_lasts(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No deadline cuts off a client that reads what comes, be it long in coming."""
+    for name in ("HEADER_SECONDS", "BODY_SECONDS", "STALL_SECONDS"):
+        monkeypatch.setattr(connections, name, SOON)
+    held = Held()
+    with Secured(own, "empty.good.yml", app=held) as site, site.connect() as client:
+        client.sendall(b"GET /api/v1/events HTTP/1.1\r\nhost: a\r\n\r\n")
+        time.sleep(5 * SOON)
+        held.let.set()
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("size", [MAX_HEADER, 10 * MAX_HEADER])
+def test_a_large_header(size: int, open_site: Secured) -> None:
+    """More than 16 KiB of it are a 400 or 431, whether one line or many, and however they come."""
+    for text in ("x: " + "y" * size, "\r\n".join(f"x{number}: y" for number in range(size // 6))):
+        with open_site.connect() as client:
+            try:
+                client.sendall(f"GET /metrics HTTP/1.1\r\nhost: a\r\n{text}\r\n\r\n".encode())
+                answer = client.recv(1000)
+            except ConnectionError:
+                continue
+            assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 431")
+    assert open_site.backend.renders == 0
+    assert open_site.status() == 200
+
+
+def test_a_large_body(open_site: Secured) -> None:
+    """More than 64 KiB are a 413 before any of it is read; chunks without end end the connection."""
+    assert open_site.ask("/-/reload", "POST", body=b"x" * MAX_BODY)[0] == 200
+    status, headers, _ = open_site.ask("/-/reload", "POST", {"content-length": str(MAX_BODY + 1)}, body=b"x")
+    assert (status, headers["connection"]) == (413, "close")
+    assert open_site.backend.reloads == 1
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n",
+        b"GET / HTTP/1.1\r\n",
+        b"POST /-/reload HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n",
+        b"POST /-/reload HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n",
+        b"POST /-/reload HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n",
+        b"GET / HTTP/1.1\r\nhost: a\r\n x: folded\x00\r\n",
+        b"GET /\x80 HTTP/1.1\r\nhost: a\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+    ],
+)
+def test_what_is_no_request(request_line: bytes, open_site: Secured, caplog: pytest.LogCaptureFixture) -> None:
+    """What two readers might understand differently is a 4xx or the end, changes nothing, and fills no log."""
+    with open_site.connect() as client:
+        client.sendall(request_line + b"\r\n")
+        assert client.recv(15)[:10] in (b"HTTP/1.1 4", b"HTTP/1.1 5")
+    assert open_site.backend.reloads == 0
+    assert not caplog.records
+
+
+def test_a_client_that_breaks_off_in_its_body(open_site: Secured, caplog: pytest.LogCaptureFixture) -> None:
+    """Rubbish where a chunk should be, after the answer has begun, ends the connection and leaves no traceback."""
+    with open_site.connect() as client:
+        client.sendall(b"POST /-/reload HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        client.sendall(b"rubbish\r\n")
+        assert ended(client)
+    assert [record for record in caplog.records if record.name != "exporter.audit"] == []
+
+
+def test_the_rate_limit(own: Path) -> None:
+    """So many at once, then 429 with the time after which to come again, before any password is looked at."""
+    with Secured(own, "rate.good.yml") as site:
+        assert [site.status() for _ in range(3)] == [200] * 3
+        status, headers, _ = site.ask()
+        assert (status, headers["retry-after"]) == (429, "61")
+        assert headers["x-content-type-options"] == "nosniff"
+        text = "basic_auth_users: {alice: $2y$04$hWUMAYk6E9SSuSJNmptQA.aMIGJMnDY2AZGrMV0te4oHs4z40SLEW}\n"
+        site.config.write_text(text + (own / "rate.good.yml").read_text())
+        site.live.reload()
+        assert site.status(headers=basic("alice")) == 429
+
+
+def test_the_rate_limit_lets_go(own: Path) -> None:
+    """A token comes back each interval, and no more of them gather than the burst."""
+    (own / "fast.yml").write_text("rate_limit: {interval: 50ms, burst: 2}\n")
+    with Secured(own, "fast.yml") as site:
+        time.sleep(0.5)
+        statuses = []
+        until(lambda: statuses.append(site.status()) or 429 in statuses)
+        until(lambda: site.status() == 200)
+        site.config.write_text("rate_limit: {interval: 0, burst: 2}\n")
+        site.live.reload()
+        assert {site.status() for _ in range(20)} == {200}
+
+
+def test_how_many_connections() -> None:
+    """At most half of the file descriptors, so that a reload can still open its files."""
+    assert 16 <= most_connections() <= 1024
+
+
+def test_what_has_ended_is_forgotten() -> None:
+    """A connection that is told of after its end takes no place."""
+    found = Connections(1)
+    a_socket, other = socket.socketpair()
+    with a_socket, other:
+        gone = connections.Connection(None)  # type: ignore[arg-type]  # nothing is sent
+        found.gone(gone)
+        found.set_busy(gone, True)
+    assert len(found) == 0
+
+
+def test_default_headers(open_site: Secured) -> None:
+    """Every answer, an error as well, says what a browser may load with it, and that its type is no guess."""
+    for path, method in (("/metrics", "GET"), ("/no/such", "GET"), ("/metrics", "POST"), ("/-/reload", "POST")):
+        headers = open_site.ask(path, method)[1]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert "x-frame-options" not in headers
+
+
+def test_configured_headers(own: Path) -> None:
+    """The five come as configured, in place of the page's own, once each; "" takes one away."""
+    with Secured(own, "every-key.good.yml") as site:
+        context = site.context("scraper", ssl.TLSVersion.TLSv1_3)
+        for path in ("/", "/no/such"):
+            headers = site.ask(path, headers=basic("alice"), context=context)[1]
+            assert headers["strict-transport-security"] == "max-age=31536000"
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["x-frame-options"] == "deny"
+            assert headers["x-xss-protection"] == "0"
+            assert headers["content-security-policy"] == "default-src 'none'"
+    nothing = "http_server_config: {headers: {Content-Security-Policy: '', X-Content-Type-Options: ''}}\n"
+    (own / "nothing.yml").write_text(nothing)
+    with Secured(own, "nothing.yml") as site:
+        assert not site.ask("/")[1].keys() & {"content-security-policy", "x-content-type-options"}
