@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,8 @@ from tests.stack.inside import until
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = (ROOT / "deploy" / "blackbox" / "blackbox.yml").read_text()
 JOBS = ("blackbox-http", "blackbox-tcp")
+#: The job that docs/compose.md shows, for all devices of a role.
+OF_A_ROLE = "atm-port"
 #: The databases of each generation, by a name for the test.
 DATABASES: dict[str, tuple[type[Prometheus] | type[VictoriaMetrics], Generation]] = {
     f"{kind.PROGRAM}-{generation.name}": (kind, generation)
@@ -48,6 +51,7 @@ DEVICES: dict[str, Expected] = {
     "both": ({"check_http": "http://127.0.0.1:{http}/200", "check_tcp": "{ssh}", "check_module": "tcp_ssh"}, 1, 1),
     "neither": ({"rack": "a3"}, None, None),
 }
+CASH = {"name": "cash-1", "address": "127.0.0.1", "site": "here", "role": "atm"}
 
 
 def inventory(ports: dict[str, int]) -> str:
@@ -56,18 +60,25 @@ def inventory(ports: dict[str, int]) -> str:
         labels = {key: value.format(**ports) for key, value in said.items() if key != "address"}
         address = said.get("address", "127.0.0.1")
         devices.append({"name": name, "address": address, "site": "here", "role": "server", "labels": labels})
-    return yaml.safe_dump({"devices": devices})
+    return yaml.safe_dump({"devices": [*devices, CASH]})
 
 
-def scraping(exporter: str, blackbox: str) -> str:
-    """The two shipped jobs, at the addresses of this test, each second."""
-    text = (ROOT / "prometheus.yml").read_text()
+def scraping(exporter: str, blackbox: str, cash: int) -> str:
+    """The two shipped jobs, and the documented one at port `cash`, at the addresses of this test, each second."""
+    text = (ROOT / "prometheus.yml").read_text() + shown_job().replace(":443", f":{cash}")
     config = yaml.safe_load(text.replace("exporter:9841", exporter).replace("blackbox-exporter:9115", blackbox))
-    jobs = [job for job in config["scrape_configs"] if job["job_name"] in JOBS]
-    assert [job["job_name"] for job in jobs] == list(JOBS)
+    jobs = [job for job in config["scrape_configs"] if job["job_name"] in (*JOBS, OF_A_ROLE)]
+    assert [job["job_name"] for job in jobs] == [*JOBS, OF_A_ROLE]
     for job in jobs:
         job |= {"scrape_interval": "1s", "scrape_timeout": "1s"}
     return yaml.safe_dump({"scrape_configs": jobs})
+
+
+def shown_job() -> str:
+    """The end of prometheus.yml, as docs/compose.md shows it."""
+    blocks = re.findall(r"(?ms)^```yaml\n(.*?)^```", (ROOT / "docs" / "compose.md").read_text())
+    (found,) = [block for block in blocks if f"- job_name: {OF_A_ROLE}" in block]
+    return str(found)
 
 
 Databases = dict[str, Prometheus | VictoriaMetrics]
@@ -86,7 +97,8 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
         }
         running: Databases = {}
         for name, (kind, generation) in DATABASES.items():
-            config = scraping(f"127.0.0.1:{exporter.port}", f"127.0.0.1:{blackbox[generation.name].port}")
+            checker = f"127.0.0.1:{blackbox[generation.name].port}"
+            config = scraping(f"127.0.0.1:{exporter.port}", checker, ports["ssh"])
             database: Prometheus | VictoriaMetrics = kind(config, generation=generation)
             cleanup.enter_context(database)
             running[name] = database
@@ -95,7 +107,10 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
 
 @every_database
 def test_devices_are_checked_as_their_labels_say(databases: Databases, name: str) -> None:
-    """A device is checked by HTTP, by TCP, by both or not at all, with the module that it names, over IPv6 too."""
+    """A device is checked by HTTP, by TCP, by both or not at all, with the module that it names, over IPv6 too.
+
+    A job of its own checks a whole role.
+    """
     database = databases[name]
     wanted = {
         (device, job): finding
@@ -103,10 +118,11 @@ def test_devices_are_checked_as_their_labels_say(databases: Databases, name: str
         for job, finding in zip(JOBS, findings, strict=True)
         if finding is not None
     }
+    wanted["cash-1", OF_A_ROLE] = 1
     until(lambda: len(database.query("probe_success")) >= len(wanted), "each check has been made")
     found = database.query("probe_success")
     assert {(one.labels["device"], one.labels["job"]): one.value for one in found} == wanted
-    assert {sample.value for sample in database.query('up{job=~"blackbox.*"}')} == {1}
+    assert {sample.value for sample in database.query('up{job=~"blackbox.*|atm-port"}')} == {1}
 
 
 @every_database
