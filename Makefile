@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint bench stack lock
+.PHONY: run test lint bench soak fuzz stack lock
 
 $(VENV)/run.stamp: requirements.lock pyproject.toml
 	@# Debian and Ubuntu keep this part of Python in a package of its own.
@@ -33,6 +33,12 @@ lint: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench
+
+soak: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.snmp.soak $(MINUTES)
+
+fuzz: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.fuzz $(TARGET) $(SECONDS)
 
 stack: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.servers.stack $(CONFIG)
