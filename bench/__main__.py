@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import cost, exposition, latency, paging
+from bench import cost, exposition, latency, paging, snmp
 from bench.effort import FULL, QUICK, Effort
 from bench.row import Row, table
 from tests.servers import ensure
@@ -27,6 +27,11 @@ BENCHES: dict[str, Callable[[Effort], list[Row]]] = {
     "exposition": exposition.exposition,
     "paging": paging.paging,
     "noise": paging.noise,
+    "snmp": snmp.snmp,
+    "snmp-fleet": snmp.snmp_fleet,
+    "snmp-10k": snmp.snmp_10k,
+    "snmp-probes": snmp.snmp_probes,
+    "snmp-discover": snmp.snmp_discover,
 }
 
 

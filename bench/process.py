@@ -44,6 +44,16 @@ def watch(pid: int, seconds: float) -> Window:
     return Window((after.cpu - before.cpu) / wall, (sent_after - sent_before) / wall)
 
 
+def children(pid: int) -> list[int]:
+    """The processes that it has started and that still run."""
+    found = [
+        int(word)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for word in (task / "children").read_text().split()
+    ]
+    return sorted(found)
+
+
 def resident_megabytes(pid: int) -> float:
     """Memory that the process holds now, shared pages of libraries included; 1 MB = 10^6 bytes."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES / 1e6
