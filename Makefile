@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint bench soak fuzz stack lock
+.PHONY: run test lint bench soak fuzz stack dashboards preview lock
 
 $(VENV)/run.stamp: requirements.lock pyproject.toml
 	@# Debian and Ubuntu keep this part of Python in a package of its own.
@@ -42,6 +42,13 @@ fuzz: $(VENV)/dev.stamp
 
 stack: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.servers.stack $(CONFIG)
+
+dashboards: $(VENV)/dev.stamp
+	$(BIN)/python -m dashboards
+
+preview: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.servers
+	$(BIN)/python -m $(if $(URL),dashboards.preview $(URL),tests.dashboards.preview)
 
 LOCK := --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate
 lock:

@@ -54,10 +54,14 @@ class Sink:
             return self.arrived.wait_for(holds, seconds)
 
     def groups(self) -> dict[str, list[Notification]]:
-        found: dict[str, list[Notification]] = {}
-        for notification in list(self.notifications):
-            found.setdefault(notification.group, []).append(notification)
-        return found
+        return by_group(list(self.notifications))
+
+
+def by_group(notifications: Sequence[Notification]) -> dict[str, list[Notification]]:
+    found: dict[str, list[Notification]] = {}
+    for notification in notifications:
+        found.setdefault(notification.group, []).append(notification)
+    return found
 
 
 def _text(labels: Mapping[str, str]) -> str:
