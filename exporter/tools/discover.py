@@ -205,9 +205,9 @@ def _tell(ranges: Ranges, findings: Findings, catalogue: Catalogue, asked: bool,
     renamed = [known for known in catalogue.known if known.own_name]
     if catalogue.known:
         others = f", {len(renamed):,} of them under another name" if renamed else ""
-        tell(f"{len(catalogue.known):,} are in the inventory already{others}")
+        tell(f"in the inventory already: {len(catalogue.known):,}{others}")
     if further := len(catalogue.further) + catalogue.merged:
-        tell(f"{further:,} are further addresses of devices")
+        tell(f"further addresses of devices: {further:,}")
 
 
 def _count(number: int, what: str, plural: str = "s") -> str:

@@ -107,8 +107,9 @@ class _Chunk:
             last = number == rounds
             await self._listen(time.monotonic_ns() + self._timeout if last else begin + _GAP)
             if (drops := self._count_drops()) > self._drops:
-                # Nobody can tell whose replies the receive buffer had no room for.
+                # Nobody can tell whose replies the receive buffer had no room for: all again, and slower.
                 self._drops = drops
+                self._rate = max(1, self._rate // 4)
                 rounds = min(rounds + 1, _MOST_ROUNDS)
         self._sweep.given_up(int((~self._done).sum()))
 

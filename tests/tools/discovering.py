@@ -23,6 +23,8 @@ from tests.simnet.packets import ICMP, ICMP6
 from tests.snmp.agents import Agent, Row, oid_content, tree
 
 UDP = 17
+#: Patience for a network without distances.
+QUICK = "probe: {timeout: 200ms}\n"
 _ALL_PROTOCOLS, _OUTGOING, _SOL_PACKET, _STATISTICS = 3, 4, 263, 6
 _ROOM = 16 << 20
 _SO_RCVBUFFORCE = 33
@@ -188,13 +190,19 @@ class Done(NamedTuple):
 
 
 def by_address(text: str) -> dict[str, dict[str, Any]]:
-    return {device["address"]: device for device in yaml.safe_load(text)["devices"]}
+    # PyYAML's own parser takes seconds for thousands of devices.
+    return {device["address"]: device for device in yaml.load(text, yaml.CSafeLoader)["devices"]}
 
 
 def discover(net: Simnet, *words: str | Path, folder: Path | None = None) -> Done:
     """Run it inside, to its end."""
     done = net.run([PROGRAM, "discover", *words], capture_output=True, text=True, cwd=folder, timeout=120)
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def hosts(*ranges: str) -> list[str]:
+    """The addresses of devices in these networks."""
+    return [str(address) for one in ranges for address in ipaddress.ip_network(one).hosts()]
 
 
 def check(config: Path) -> str:
