@@ -8,7 +8,7 @@ from dashboards.board import Section, chosen, dashboard
 from dashboards.look import BLUE, GREY, ORANGE, RED, YELLOW, Json, to
 from dashboards.panels import Column, Query, firing, named, quiet, series, stat, table
 
-_HERE = 'site=~"$site", role=~"$role|"'
+_HERE = q.HERE
 _FIRING = f'ALERTS{{alertstate="firing", severity!="none", {_HERE}}}'
 _SEVERITIES = {"critical": RED, "high": ORANGE, "medium": YELLOW, "low": BLUE}
 _HELD = (

@@ -77,7 +77,7 @@ def _totals() -> list[Json]:
             "Share of the time that it was up, from each scrape.",
             Query(q.available(_WHERE, "1d")),
             unit="percentunit",
-            decimals=3,
+            decimals=2,
             thresholds=_AVAILABILITY,
         ),
         stat(
@@ -85,7 +85,7 @@ def _totals() -> list[Json]:
             "Share of the time that it was up, as far as data reach.",
             Query(q.available(_WHERE, "7d:1m")),
             unit="percentunit",
-            decimals=3,
+            decimals=2,
             thresholds=_AVAILABILITY,
         ),
         stat(
@@ -93,7 +93,7 @@ def _totals() -> list[Json]:
             "Share of the time that it was up, as far as data reach.",
             Query(q.available(_WHERE, "30d:2m")),
             unit="percentunit",
-            decimals=3,
+            decimals=2,
             thresholds=_AVAILABILITY,
         ),
     ]
@@ -315,13 +315,13 @@ def _snmp() -> list[Json]:
                 ),
                 Column(
                     "Speed",
-                    expr=f"max by (device, ifIndex, ifName, ifAlias) (ifHighSpeed{{{_WHERE}}}) * 1e6",
+                    expr=f"max by (device, ifIndex, ifName, ifAlias) (ifHighSpeed{{{_WHERE}}} > 0) * 1e6",
                     every=SNMP,
                     unit="bps",
                 ),
             ],
             sort="Interface",
-            size=(12, 10),
+            size=(12, 14),
             nothing=_NO_SNMP,
         ),
         series(

@@ -90,5 +90,5 @@ def build() -> Json:
                 },
             ),
         ],
-        where='site=~"$site", role=~"$role|"',
+        where=q.HERE,
     )

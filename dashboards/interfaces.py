@@ -150,7 +150,7 @@ def _state() -> list[Json]:
                 Column("Description", label="ifAlias"),
                 Column("State", expr=each("ifOperStatus"), every=SNMP, states=PORTS),
                 Column("Wanted", expr=each("ifAdminStatus"), every=SNMP, states=WANTED),
-                Column("Speed", expr=f"{each('ifHighSpeed')} * 1e6", every=SNMP, unit="bps"),
+                Column("Speed", expr=f"({each('ifHighSpeed')} > 0) * 1e6", every=SNMP, unit="bps"),
                 Column(
                     "In", expr=f"{total(f'rate(ifHCInOctets{{{_WHERE}}}[$__range])')} * 8", every=SNMP, unit="bps"
                 ),
@@ -208,6 +208,6 @@ def build() -> Json:
             chosen("device", "Device", 'ifOperStatus{site=~"$site", role=~"$role"}, device'),
             chosen("interface", "Interface", 'ifOperStatus{device=~"$device"}, ifName'),
         ],
-        where='site=~"$site", role=~"$role|", device=~"$device|"',
+        where='site=~"$site", role=~"($role)?", device=~"($device)?"',
         refresh="1m",
     )

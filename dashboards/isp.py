@@ -75,14 +75,14 @@ def _totals() -> list[Json]:
 
 def _a_row_a_link() -> Json:
     def gauge(metric: str) -> str:
-        return f"max by (device) ({metric}{{{_WHERE}}}) {q.OF_PROVIDER}"
+        return f"(max by (device) ({metric}{{{_WHERE}}}) {q.OF_PROVIDER})"
 
     def availability(name: str, span: str) -> Column:
         return Column(
             name,
             expr=f"{q.available(_WHERE, span)} {q.OF_PROVIDER}",
             unit="percentunit",
-            decimals=3,
+            decimals=2,
             thresholds=_AVAILABILITY,
         )
 
@@ -202,13 +202,13 @@ def _providers() -> list[Json]:
                     "Availability",
                     expr=f"{long_up} / {long_count}",
                     unit="percentunit",
-                    decimals=3,
+                    decimals=2,
                     thresholds=_AVAILABILITY,
                 ),
                 Column("Lost probes", expr=f"1 - {replies} / {sent}", unit="percentunit", decimals=2),
             ],
             sort="Availability",
-            size=(24, 8),
+            size=(24, 6),
         ),
         series(
             "Round-trip time by provider",
@@ -249,5 +249,5 @@ def build() -> Json:
             chosen("provider", "Provider", 'ward_device_info{role="isp", site=~"$site"}, provider'),
             chosen("device", "Link", 'ward_device_info{role="isp", site=~"$site", provider=~"$provider"}, device'),
         ],
-        where='role="isp", site=~"$site", device=~"$device|"',
+        where='role="isp", site=~"$site", device=~"($device)?"',
     )

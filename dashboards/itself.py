@@ -182,13 +182,9 @@ def _cost() -> list[Json]:
         ),
         series(
             "Open files",
-            "Of the exporter, and how many it may have.",
-            [
-                Query(f"max by (instance) (process_open_fds{{{_EXPORTER}}})", f"{_BY} open"),
-                Query(f"max by (instance) (process_max_fds{{{_EXPORTER}}})", f"{_BY} allowed"),
-            ],
-            unit="short",
-            decimals=0,
+            "Of the exporter, as a share of how many it may have.",
+            [Query(f"max by (instance) (process_open_fds{{{_EXPORTER}}} / process_max_fds{{{_EXPORTER}}})", _BY)],
+            unit="percentunit",
         ),
     ]
 

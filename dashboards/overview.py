@@ -13,7 +13,7 @@ _ROLE = Column("Role", label="role")
 _SITES = 'site=~"$site"'
 _SITE_STATE = q.site_state(_SITES)
 _LINKS = 'role="isp", site=~"$site"'
-_ALERTS = 'ALERTS{alertstate="firing", severity!="none", site=~"$site", role=~"$role|"}'
+_ALERTS = f'ALERTS{{alertstate="firing", severity!="none", {q.HERE}}}'
 
 
 def _totals() -> list[Json]:

@@ -1,0 +1,104 @@
+"""Prometheus and VictoriaMetrics of every generation over the same exporter, with the shipped rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import yaml
+
+from bench.exporter import SIMNET_PORT
+from tests.servers import (
+    Alertmanager,
+    Generation,
+    Prometheus,
+    Server,
+    VictoriaMetrics,
+    Vmalert,
+    generations,
+)
+from tests.servers.shipped import evaluating, routing, scraping, vmalert_arguments
+from tests.simnet import Simnet
+from tests.stack.inside import place, until
+from tests.stack.notified import sink
+
+Store = Prometheus | VictoriaMetrics
+NEWEST = generations()[-1]
+#: The shipped intervals are up to a minute; rates take two scrapes.
+_EVERY = "2s"
+_SINK, _ALERTMANAGER, _NODE, _FIRST = 9300, 9301, 9302, 9310
+
+
+class NodeExporter(Server):
+    """node_exporter, with what a dashboard asks for."""
+
+    PROGRAM = "prometheus-node-exporter"
+    READY = "/metrics"
+    ARGUMENTS = (
+        "--web.listen-address=127.0.0.1:{port}",
+        "--collector.disable-defaults",
+        "--collector.filesystem",
+    )
+    CONFIG_ARGUMENT = "--web.config.file={config}"
+
+
+def _quick(config: dict[str, Any]) -> str:
+    for job in config["scrape_configs"]:
+        job |= {"scrape_interval": _EVERY, "scrape_timeout": _EVERY}
+    return yaml.safe_dump(config)
+
+
+@contextmanager
+def stores(net: Simnet, chosen: Sequence[Generation] = ()) -> Iterator[Mapping[str, Store]]:
+    """By name. Both of each generation, or of those `chosen`, scrape all that runs here."""
+    every = list(chosen or generations())
+    ports = {name: _FIRST + number for number, name in enumerate(_names(every))}
+    with ExitStack() as cleanup:
+        webhook = cleanup.enter_context(sink(net, _SINK))
+        cleanup.enter_context(
+            Alertmanager(
+                yaml.safe_dump(routing(webhook.url, NEWEST)), generation=NEWEST, **place(net, _ALERTMANAGER)
+            )
+        )
+        cleanup.enter_context(NodeExporter(generation=NEWEST, **place(net, _NODE)))
+        found: dict[str, Store] = {}
+        for generation in every:
+            targets = {
+                "ward-exporter": SIMNET_PORT,
+                "ward-exporter-snmp": SIMNET_PORT,
+                "alertmanager": _ALERTMANAGER,
+                "node_exporter": _NODE,
+                "prometheus": ports[f"prometheus-{generation.name}"],
+                "victoriametrics": ports[f"victoria-metrics-{generation.name}"],
+                "vmalert": ports[f"vmalert-{generation.name}"],
+            }
+            addresses = {job: f"127.0.0.1:{port}" for job, port in targets.items()}
+            config = _quick(evaluating(addresses, addresses["alertmanager"]))
+            name = f"prometheus-{generation.name}"
+            found[name] = cleanup.enter_context(
+                Prometheus(config, generation=generation, **place(net, ports[name]))
+            )
+            name = f"victoria-metrics-{generation.name}"
+            victoria = VictoriaMetrics(
+                _quick(scraping(addresses)), generation=generation, **place(net, ports[name])
+            )
+            found[name] = cleanup.enter_context(victoria)
+            arguments = vmalert_arguments(generation, victoria.url, f"http://{addresses['alertmanager']}")
+            place_of_vmalert = place(net, ports[f"vmalert-{generation.name}"])
+            cleanup.enter_context(Vmalert(arguments=arguments, generation=generation, **place_of_vmalert))
+        yield found
+
+
+def _names(every: Sequence[Generation]) -> list[str]:
+    return [
+        f"{program}-{generation.name}"
+        for generation in every
+        for program in ("prometheus", "victoria-metrics", "vmalert")
+    ]
+
+
+def scraped(every: Iterable[Store]) -> None:
+    """Until each of them has seen the exporter three times."""
+    seen = "count_over_time(ward_inventory_devices[1m]) >= 3"
+    until(lambda: all(store.query(seen) for store in every), "every store has scraped", 60)
