@@ -2,7 +2,7 @@
 // written, so that a change costs the same among ten devices and among ten thousand.
 
 import { isLossy, isSlow } from "./model.js";
-import { STATES, devicePath, duration, element, mark, milliseconds, percent, reasonText, write } from "./text.js";
+import { STATES, devicePath, duration, element, hide, mark, milliseconds, percent, reasonText, write } from "./text.js";
 
 export class Board {
   constructor(root) {
@@ -57,10 +57,11 @@ export class Board {
     this.write(devices);
   }
 
-  #summary({ site, root, summary, note }) {
+  #summary(tile) {
+    const { site, root, summary, note } = tile;
     const counts = Object.fromEntries(STATES.map((state) => [state, 0]));
     for (const device of site.devices) counts[device.state] += 1;
-    const isolated = this.model.isolated.has(site.name);
+    const isolated = (tile.isolated = this.model.isolated.has(site.name));
     mark(root, "data-worst", isolated ? "isolated" : STATES.find((state) => counts[state]));
     const bad = ["down", "flapping"].filter((state) => counts[state]).map((state) => `${counts[state]} ${state}`);
     const words = [...(isolated ? ["cut off"] : []), ...bad];
@@ -68,11 +69,14 @@ export class Board {
     const suppressed = site.devices.filter((device) => device.state === "suppressed");
     const reasons = [...new Set(suppressed.map(reasonOf))];
     write(note, suppressed.length ? `${suppressed.length} suppressed: ${reasons.join(", ")}` : "");
-    note.hidden = !suppressed.length;
+    hide(note, !suppressed.length);
   }
 
+  // Other sites may be cut off than before.
   isolation() {
-    for (const tile of this.tiles) this.#summary(tile);
+    for (const tile of this.tiles) {
+      if (tile.isolated !== this.model.isolated.has(tile.site.name)) this.#summary(tile);
+    }
   }
 
   // Figures and times, of those that show any.
@@ -102,11 +106,11 @@ export class Board {
       let some = false;
       for (const device of site.devices) {
         const fits = filters.fits(device);
-        this.parts.get(device).item.hidden = !fits;
+        hide(this.parts.get(device).item, !fits);
         some ||= fits;
         shown += fits;
       }
-      root.hidden = !some;
+      hide(root, !some);
     }
     return shown;
   }

@@ -40,8 +40,11 @@ export class DevicePage {
       this.root.replaceChildren();
       return;
     }
-    const known = this.model.byName.get(name);
-    this.root.replaceChildren(this.#top(name, known), element("p", { class: "wait" }, "Asking the exporter …"));
+    this.state = element("p", { class: "state" }, "Asking the exporter …");
+    this.sections = element("div", { class: "sections" });
+    const back = element("a", { href: "/", class: "back", "data-back": "" }, "← Board");
+    const top = element("header", {}, back, element("h2", { tabindex: "-1" }, name), this.state);
+    this.root.replaceChildren(top, this.sections);
     this.refresh();
   }
 
@@ -54,7 +57,7 @@ export class DevicePage {
       const found = await answer.json();
       if (name !== this.name) return;
       if (answer.ok) this.#show(found);
-      else this.#unknown(name);
+      else this.state.replaceChildren(`No device is called ${name}.`);
     } catch {
       // The banner says that the exporter is lost; what was known stays.
     }
@@ -74,33 +77,18 @@ export class DevicePage {
     if (age && device?.since) write(age, duration(this.model.now() - device.since));
   }
 
-  #top(name, known) {
-    const back = element("a", { href: "/", class: "back", "data-back": "" }, "← Board");
-    const title = element("h2", { tabindex: "-1" }, name);
-    const state = element("p", { class: "state" });
-    if (known) state.append(element("span", { class: "mark", "data-state": known.state }, known.state));
-    return element("header", {}, back, title, state);
-  }
-
-  #unknown(name) {
-    const words = element("p", {}, `No device is called ${name}.`);
-    this.root.replaceChildren(this.#top(name), words);
-  }
-
   #show(found) {
-    const focused = document.activeElement?.closest("#device [href]")?.getAttribute("href");
-    const known = this.model.byName.get(found.name);
-    const top = this.#top(found.name, known);
-    top.querySelector(".state").append(...this.#state(found));
-    this.root.replaceChildren(
-      top,
+    const focused = document.activeElement?.closest(".sections [href]")?.getAttribute("href");
+    const { state } = this.model.byName.get(found.name) ?? found;
+    this.state.replaceChildren(element("span", { class: "mark", "data-state": state }, state), ...this.#state(found));
+    this.sections.replaceChildren(
       section("Last probes", strip(found), stripWords(found)),
       section("Over the window", facts(figures(found))),
       section("Inventory", facts(inventory(found))),
       section("Since the start", facts(counters(found))),
       section("Events", this.#events(found)),
     );
-    if (focused) this.root.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+    if (focused) this.sections.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
   }
 
   #state(found) {

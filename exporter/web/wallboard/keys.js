@@ -19,7 +19,8 @@ export class Keys {
 
   // After what is shown has changed: some device must be within reach of Tab.
   settle() {
-    if (this.current?.isConnected && !this.current.closest("[hidden]")) return;
+    // A device's page leads back to where one was.
+    if (this.isDevicePage() || (this.current?.isConnected && !this.current.closest("[hidden]"))) return;
     const first = this.#visible()[0];
     if (first) this.#reach(first);
   }

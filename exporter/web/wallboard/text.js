@@ -34,6 +34,10 @@ export function mark(node, name, value) {
   if (node.getAttribute(name) !== value) node.setAttribute(name, value);
 }
 
+export function hide(node, hidden) {
+  if (node.hidden !== hidden) node.hidden = hidden;
+}
+
 export function reasonText(reason) {
   return REASONS[reason] ?? reason.replaceAll("_", " ");
 }
