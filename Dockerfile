@@ -13,8 +13,7 @@ COPY pyproject.toml README.md ./
 COPY exporter exporter
 RUN /opt/ward/bin/pip install --no-deps --no-build-isolation . \
  && /opt/ward/bin/pip uninstall -y flit_core setuptools pip \
- && find /opt/ward -name tests -type d -path '*/numpy/*' -prune -exec rm -r {} + \
- && python -m compileall -q /opt/ward
+ && find /opt/ward -name tests -type d -path '*/numpy/*' -prune -exec rm -r {} +
 
 FROM python:3.11.14-slim-bookworm
 COPY --from=build /opt/ward /opt/ward

@@ -12,7 +12,8 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,20 @@ def executable(image: Image) -> Path:
     if image.runs == "ward-exporter":
         return Path(sys.executable).with_name(image.runs)
     return program(image.runs, TRIXIE)
+
+
+@contextmanager
+def network(sysctls: Mapping[str, str]) -> Iterator[int]:
+    """A network namespace with loopback alone; gives the process that holds it."""
+    settings = "".join(f"sysctl -qw {name}='{value}'; " for name, value in sysctls.items())
+    command = ["unshare", "--net", "sh", "-euc", f"ip link set lo up; {settings} echo; exec sleep infinity"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"\n"
+            yield holder.pid
+        finally:
+            holder.kill()
 
 
 class Container:
@@ -127,7 +142,7 @@ class Container:
         for mount in self.service.get("volumes", ()):
             target = mount["target"]
             if mount["type"] == "volume":
-                volume = self._folder.parent / f"volume-{mount['source']}"
+                volume = self.volume(mount["source"])
                 if not volume.exists():
                     volume.mkdir()
                     os.chown(volume, self._image.owners.get(target, 0), 0)
@@ -137,6 +152,9 @@ class Container:
         for target in ("/dev/shm", *self.service.get("tmpfs", ())):
             commands += [f"mkdir -p {place}{target}", f"mount -t tmpfs -o mode=1777 tmpfs {place}{target}"]
         return [*commands, f"mount -o remount,ro {place}"]
+
+    def volume(self, name: str) -> Path:
+        return self._folder.parent / f"volume-{name}"
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """A command beside the service, as its user: what `docker exec` does."""

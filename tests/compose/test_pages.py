@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import tomllib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.compose.resolved import PASSWORD, ROOT, compose
+import bcrypt
+
+from tests.compose.container import Container, network
+from tests.compose.resolved import PASSWORD, ROOT, compose, services
 from tests.servers import TRIXIE, program
+from tests.stack.inside import until
 
 
 def page(name: str) -> str:
@@ -51,8 +57,8 @@ def test_the_first_commands_give_a_password(tmp_path: Path) -> None:
     assert compose(written).returncode == 0
 
 
-def with_more_of_grafana(folder: Path, settings: str, override: str = "services: {}") -> dict[str, Any]:
-    """The service grafana where deploy/grafana.env and an override are these."""
+def with_more(folder: Path, settings: str = "", override: str = "services: {}") -> dict[str, Any]:
+    """The services where deploy/grafana.env and an override are these."""
     (folder / "docker-compose.yml").write_bytes((ROOT / "docker-compose.yml").read_bytes())
     (folder / "deploy").mkdir()
     (folder / "deploy" / "grafana.env").write_text(settings)
@@ -65,14 +71,14 @@ def with_more_of_grafana(folder: Path, settings: str, override: str = "services:
         capture_output=True,
         text=True,
     )
-    found: dict[str, Any] = json.loads(done.stdout)["services"]["grafana"]
+    found: dict[str, Any] = json.loads(done.stdout)["services"]
     return found
 
 
 def test_the_example_of_openid_reaches_grafana_as_it_is(tmp_path: Path) -> None:
     """Compose changes nothing in the settings of docs/grafana.md, quotes and dollars included, nor in its own."""
     (settings,) = [block for block in blocks("grafana.md") if "GENERIC_OAUTH" in block]
-    found = with_more_of_grafana(tmp_path, settings)["environment"]
+    found = with_more(tmp_path, settings)["grafana"]["environment"]
     for line in settings.splitlines():
         name, _, value = line.partition("=")
         assert found[name] == value
@@ -88,8 +94,27 @@ def test_the_example_of_ldap_fits_together(tmp_path: Path) -> None:
     assert mapped == [(f"cn=ward-{old.lower()}", role) for old, role in rows]
     (override,) = [block for block in blocks("grafana.md", "yaml") if "ldap.toml" in block]
     (settings,) = [block for block in blocks("grafana.md") if "GF_AUTH_LDAP_ENABLED" in block]
-    service = with_more_of_grafana(tmp_path, settings, override)
+    service = with_more(tmp_path, settings, override)["grafana"]
     targets = {mount["target"] for mount in service["volumes"]}
     assert {"/etc/grafana/ldap.toml", server["root_ca_cert"]} <= targets
     assert re.findall(r"\$\{(\w+)\}", toml) == ["LDAP_PASSWORD"]
     assert "LDAP_PASSWORD" in service["environment"]
+
+
+def test_the_example_of_a_web_configuration_runs(tmp_path: Path) -> None:
+    """With the override of docs/compose.md the exporter asks for a password, and is healthy nonetheless."""
+    (override,) = [block for block in blocks("compose.md", "yaml") if "--web.config.file" in block]
+    project = tmp_path / "project"
+    ward = project / "deploy" / "ward"
+    project.mkdir()
+    service = with_more(project, override=override)["exporter"]
+    shutil.copytree(ROOT / "deploy" / "ward", ward)
+    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+    (ward / "web.yml").write_text(f"basic_auth_users: {{prometheus: {hashed}}}\n")
+    with network(services("prometheus")["exporter"]["sysctls"]) as holder, ExitStack() as cleanup:
+        exporter = Container(service, tmp_path / "exporter", holder, "127.0.0.1 localhost\n")
+        cleanup.callback(exporter.stop)
+        until(lambda: exporter.healthy(service["healthcheck"]["test"]), "exporter is healthy")
+        url = "http://127.0.0.1:9841/-/healthy"
+        assert exporter.run("wget", "-q", "-O", "-", url).returncode != 0
+        assert exporter.run("wget", "-q", "-O", "-", "--user=prometheus", "--password=secret", url).returncode == 0
