@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from exporter import __version__, logs
+from exporter import __version__, logs, privileges
 from exporter.errors import WardError
 
 
@@ -178,10 +179,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(options: argparse.Namespace) -> int:
     # A reload that is asked for while everything is being read for the first time asks for nothing more.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    privileges.confine()
+    # numpy's own threads would come before the capabilities go; nothing here multiplies matrices.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from exporter.service import Service  # noqa: PLC0415 - what `check` does without
 
     logs.set_up(options.level, options.format)
-    return Service(options.config, options.address, options.storage, options.web).run()
+    return Service(options.config, options.address, options.storage, options.web, _sockets_open).run()
+
+
+def _sockets_open() -> None:
+    privileges.drop()
+    privileges.check_reach()
 
 
 _RUN = {

@@ -6,6 +6,7 @@ WardError
 ├── SourceError          an inventory source could not be read (URL down, too slow, too large)
 ├── SocketError          no ICMP socket can be opened
 │   └── SocketPermissionError  the kernel refuses it to this user
+├── PrivilegeError       capabilities cannot be dropped, or nothing can be read without them
 ├── ListenError          the web address cannot be listened on
 ├── DiscoverError        ranges that no discovery goes through, or no file to write what it finds into
 ├── SnapshotError        a snapshot file that cannot be read back
@@ -65,6 +66,10 @@ class SocketError(WardError):
 
 class SocketPermissionError(SocketError):
     """No ICMP socket may be opened; the message says what to grant, and how."""
+
+
+class PrivilegeError(WardError):
+    """The process cannot go on without its capabilities, or not get rid of them; the message says why."""
 
 
 class ListenError(WardError):

@@ -12,6 +12,8 @@ import queue
 import threading
 from datetime import UTC, datetime
 
+from exporter import privileges
+
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("logfmt", "json")
 
@@ -75,6 +77,8 @@ class _Writer(logging.handlers.QueueHandler):
         self._thread.join(_END_SECONDS)
 
     def _write(self) -> None:
+        # It starts before the sockets are open, when the thread that starts it still has them.
+        privileges.drop()
         while (record := self._waiting.get()) is not None:
             try:
                 line = self._lines.format(record)

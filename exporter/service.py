@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,11 +27,12 @@ from exporter.exposition.devices import DeviceText
 from exporter.icmp.plan import Plan
 from exporter.icmp.prober import Prober
 from exporter.icmp.resolver import Resolver
-from exporter.icmp.sizing import MOST_SLOTS, Timing, receive_bytes, slots_needed
+from exporter.icmp.sizing import MOST_BYTES, MOST_SLOTS, Timing, receive_bytes, slots_needed
 from exporter.icmp.sockets import open_transports
 from exporter.inventory.device import Inventory
 from exporter.inventory.sources import Sources
 from exporter.inventory.topology import Topology
+from exporter.notify import Notify
 from exporter.polling import Polling, modules_of
 from exporter.saver import Saver
 from exporter.snmp.modules import Module
@@ -70,10 +71,21 @@ class Running:
 
 
 class Service:
-    """The exporter. `run` returns the exit status; anything wrong with the start is raised before, as WardError."""
+    """The exporter. `run` returns the exit status; anything wrong with the start is raised before, as WardError.
 
-    def __init__(self, config: Path | None, address: str, storage: Path, web: Path | None = None) -> None:
+    `sockets_open` is called when all sockets are open that take a capability, before anything is read.
+    """
+
+    def __init__(
+        self,
+        config: Path | None,
+        address: str,
+        storage: Path,
+        web: Path | None = None,
+        sockets_open: Callable[[], None] = lambda: None,
+    ) -> None:
         self._config = config
+        self._notify = Notify()
         self._itself = exposition.Itself()
         self._process = exposition.Process()
         self._reloading = threading.Lock()
@@ -83,17 +95,22 @@ class Service:
         self._warned: frozenset[str] = frozenset()
         self._turn = asyncio.Lock()
         self._next_reload: asyncio.Task[None] | None = None
-        self._web = LiveWebConfig(web)
         self._socket: socket.socket = listen(address)
         self._saver = Saver(storage, self._itself)
+        # Of both families, whatever the inventory holds, and with all the room that this user may ask for: a reload
+        # that needs more will find no capability any more.
+        transports = open_transports(1, MOST_BYTES)
+        sockets_open()
+        self._web = LiveWebConfig(web)
         self._resolver = Resolver(self._resolved)
         self._polling = Polling()
         running = self._running = self._build(*self._read(None))
         self._show(running)
-        transports = open_transports(
-            slots_needed(running.plan.devices, running.timing) >> 16,
-            receive_bytes(running.plan, running.timing),
-        )
+        for transport in transports.values():
+            transport.resize(
+                slots_needed(running.plan.devices, running.timing) >> 16,
+                receive_bytes(running.plan, running.timing),
+            )
         self._saver.restore(running.verdicts)
         running.verdicts.evaluate(time.monotonic_ns(), time.time())
         self._prober = Prober(transports, running.timing, running.plan, running.verdicts)
@@ -159,7 +176,11 @@ class Service:
     async def _reload_in_turn(self) -> None:
         async with self._turn:
             self._next_reload = None
-            await in_background(partial(self._reload, None))
+            self._notify.reloading()
+            try:
+                await in_background(partial(self._reload, None))
+            finally:
+                self._notify.ready(self._status())
 
     # Start, run, end.
 
@@ -169,12 +190,7 @@ class Service:
         self._resolver.start()
         self._prober.start()
         self._saver.start(self._prober, lambda: self._running.verdicts)
-        log.info(
-            "probing %d devices each %g s, listening on port %d",
-            len(self.verdicts.inventory.devices),
-            self._running.timing.interval,
-            self._socket.getsockname()[1],
-        )
+        log.info("%s, listening on port %d", self._status(), self._socket.getsockname()[1])
         try:
             asyncio.run(self._serve())
         finally:
@@ -192,13 +208,24 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, hangup.set)
         tasks = [
             loop.create_task(coroutine)
-            for coroutine in (self._reload_on(hangup), self._refresh(), self._end_with_prober(), self._web.watch())
+            for coroutine in (
+                self._reload_on(hangup),
+                self._refresh(),
+                self._end_with_prober(),
+                self._web.watch(),
+                self._notify.keep_alive(self.unhealthy),
+            )
         ]
+        self._notify.ready(self._status())
         await self._server.serve(sockets=[self._socket])
         for task in tasks:
             task.cancel()
 
+    def _status(self) -> str:
+        return f"probing {len(self.verdicts.inventory.devices)} devices each {self.interval:g} s"
+
     def _end(self) -> None:
+        self._notify.stopping()
         self._server.should_exit = True
 
     async def _end_with_prober(self) -> None:

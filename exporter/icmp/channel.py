@@ -106,7 +106,9 @@ class Channel:
         try:
             self.sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, receive_bytes)
         except PermissionError:  # needs CAP_NET_ADMIN; without it net.core.rmem_max is the bound
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+            # What was granted before that capability was dropped may be more; the kernel tells it doubled.
+            if self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) < 2 * receive_bytes:
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
 
     def _set_options(self, receive_bytes: int) -> None:
         sock = self.sock

@@ -9,7 +9,7 @@ from exporter.icmp.plan import Plan
 #: Memory for probes under way is bounded: 60 bytes each, and one identifier for 65,536 of them.
 MOST_SLOTS = 1 << 23
 #: A receive buffer of this size holds a second of 100,000 devices.
-_MOST_BYTES = 256 << 20
+MOST_BYTES = 256 << 20
 
 
 class Timing(NamedTuple):
@@ -28,4 +28,4 @@ def slots_needed(devices: int, timing: Timing) -> int:
 def receive_bytes(plan: Plan, timing: Timing) -> int:
     """A receive buffer for a quarter of a second: a reply and a transmit stamp a probe, in kernel bytes."""
     per_probe = 2 * (768 + plan.max_payload)
-    return int(min(_MOST_BYTES, max(1 << 20, (plan.devices + 1) / timing.interval * 0.25 * per_probe)))
+    return int(min(MOST_BYTES, max(1 << 20, (plan.devices + 1) / timing.interval * 0.25 * per_probe)))
