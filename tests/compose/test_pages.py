@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import bcrypt
+import pytest
 
 from tests.compose.container import Container, network
 from tests.compose.resolved import PASSWORD, ROOT, compose, services
+from tests.docs.pages import read
 from tests.servers import TRIXIE, program
 from tests.stack.inside import until
 
@@ -27,6 +29,17 @@ def blocks(name: str, kind: str = "") -> list[str]:
     """The blocks of code of a page, of one language."""
     fenced = re.findall(r"(?ms)^```(\w*)\n(.*?)^```$", page(name))
     return [text for language, text in fenced if language == kind]
+
+
+@pytest.mark.parametrize("name", ["compose.md", "grafana.md"])
+def test_every_link_leads_somewhere(name: str) -> None:
+    """Files that the pages link to exist, and so do the headings in them."""
+    linking = read(ROOT / "docs" / name)
+    assert linking.links()
+    for path, anchor in linking.links():
+        target = (linking.path.parent / path).resolve() if path else linking.path
+        assert target.is_file(), path
+        assert not anchor or anchor in read(target).anchors(), f"{path}#{anchor}"
 
 
 def test_the_page_has_every_setting_with_its_default() -> None:
