@@ -24,8 +24,8 @@ _QUESTIONS = (*classify.QUESTIONS, _NAME, _ENGINE)
 LIMIT = 4096
 #: Rows of a reply.
 _REPETITIONS = 25
-#: Seconds and tries more for who is silent; an answer to the first try counts until the last one has timed out.
-LONGEST_TIMEOUT = 2.0
+#: Seconds and further tries for who is silent, however patient polls are; late answers count until the last ends.
+LONGEST_TIMEOUT = 1.5
 MOST_RETRIES = 1
 
 

@@ -25,6 +25,7 @@ def test_the_examples_are_one_configuration(tmp_path: Path) -> None:
     config, inventory = ("\n".join(lines) for language, lines in PAGE.blocks if language == "yaml")
     (tmp_path / "ward.yml").write_text(config.replace("/run/secrets/", ""))
     for name in re.findall(r"/run/secrets/(\w+)", config):
+        (tmp_path / name).touch(0o600)
         (tmp_path / name).write_text("a long secret\n")
     (tmp_path / "devices").mkdir()
     (tmp_path / "devices" / "tbilisi.yml").write_text(inventory)
