@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 #: After SIGTERM, a client that does not read its answer is waited for no longer than this.
 _GRACE_SECONDS = 1
 _BACKLOG = 1024
+_AT_ONCE = 64
 _HANDSHAKE_SECONDS = 5.0
 _TLS_CLOSE_SECONDS = 2.0
 _BUSY = (
@@ -67,10 +68,12 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, but TLS is decided connection by connection, and those in a handshake are counted too."""
         loop = asyncio.get_running_loop()
-        self.servers = [
-            await loop.create_server(lambda: _Entry(self._accept), sock=listening, backlog=_BACKLOG)
-            for listening in sockets or ()
-        ]
+        self.servers = []
+        for listening in sockets or ():
+            server = await loop.create_server(lambda: _Entry(self._accept), sock=listening, backlog=_AT_ONCE)
+            self.servers.append(server)
+            # asyncio takes as many at once as it lets wait; others are to be served in between, none turned away.
+            listening.listen(_BACKLOG)
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from exporter.web.tls import client_name
 from tests.web.security.site import Secured, basic
+from tests.web.site import until
 
 
 def s_client(site: Secured, *arguments: str) -> str:
@@ -235,5 +236,5 @@ def test_a_client_that_vanishes_in_the_handshake(own: Path) -> None:
                         pass
                 except ConnectionError:
                     continue
-        assert len(site.connections) == 0
+        until(lambda: len(site.connections) == 0)
         assert site.status(headers=basic("alice"), context=site.context()) == 200
