@@ -15,7 +15,8 @@ from exporter.errors import SecretError
 from exporter.fields import Check, MapOf, Reader, Table, WrongError, listed
 
 AUTH_PROTOCOLS = ("MD5", "SHA", "SHA224", "SHA256", "SHA384", "SHA512")
-PRIV_PROTOCOLS = ("DES", "AES", "AES192", "AES256")
+#: Those with a C make their keys as Cisco does.
+PRIV_PROTOCOLS = ("DES", "AES", "AES192", "AES256", "AES192C", "AES256C")
 SECURITY_LEVELS = ("noAuthNoPriv", "authNoPriv", "authPriv")
 
 _VERSIONS: dict[int | str, int] = {2: 2, "2": 2, "2c": 2, 3: 3, "3": 3}
@@ -43,6 +44,7 @@ class UserAuth:
     password: Secret | None = None
     priv_protocol: str = ""
     priv_password: Secret | None = None
+    context_name: str = ""
 
 
 Auth = CommunityAuth | UserAuth
@@ -103,7 +105,13 @@ def _sources(key: str) -> dict[str, Check]:
 _COMMUNITY_KEYS = _sources("community")
 _AUTH_KEYS = {"auth_protocol": _one_of(*AUTH_PROTOCOLS), **_sources("password")}
 _PRIV_KEYS = {"priv_protocol": _one_of(*PRIV_PROTOCOLS), **_sources("priv_password")}
-_USER_KEYS = {"username": _username, "security_level": _one_of(*SECURITY_LEVELS), **_AUTH_KEYS, **_PRIV_KEYS}
+_USER_KEYS = {
+    "username": _username,
+    "context_name": values.name,
+    "security_level": _one_of(*SECURITY_LEVELS),
+    **_AUTH_KEYS,
+    **_PRIV_KEYS,
+}
 
 AUTHS = MapOf(
     values.name,
@@ -132,6 +140,8 @@ class AuthReader:
         """`keys` (checked) and `written` are those of `snmp`; relative file names are in `folder`."""
         self._reader = reader
         self._folder = folder
+        #: What secrets were read from.
+        self.files: list[Path] = []
         self._has_key = any(written.get(source) is not None for source in KEY_SOURCES)
         self._cipher = self._read_key(keys, written)
         self._entries = {
@@ -177,7 +187,7 @@ class AuthReader:
         level = entry.keys.get("security_level") or _level(entry)
         auth = self._protection(entry, level, "auth_protocol", "password", level != "noAuthNoPriv")
         priv = self._protection(entry, level, "priv_protocol", "priv_password", level == "authPriv")
-        return UserAuth(entry.keys.get("username", ""), level, *auth, *priv)
+        return UserAuth(entry.keys.get("username", ""), level, *auth, *priv, entry.keys.get("context_name", ""))
 
     def _protection(
         self, entry: _Entry, level: str, protocol: str, password: str, needed: bool
@@ -218,6 +228,7 @@ class AuthReader:
 
     def _fetch(self, source: str, value: str) -> Secret:
         if source.endswith("_file"):
+            self.files.append(self._folder / value)
             return credentials.read_file(self._folder / value)
         if source.endswith("_env"):
             return credentials.read_environment(value)

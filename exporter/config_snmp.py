@@ -26,6 +26,8 @@ class SnmpSettings:
     modules: tuple[Path, ...] = ()
     #: What devices may name: also the auths that are refused for their own mistakes. None where nobody can tell.
     auth_names: frozenset[str] | None = frozenset()
+    #: What secrets were read from.
+    secret_files: tuple[Path, ...] = ()
 
 
 def _module_names(value: Any) -> tuple[str, ...]:
@@ -74,11 +76,13 @@ def read_snmp(reader: Reader, folder: Path, keys: Mapping[str, Any], written: An
     names = frozenset(auths or ()) if isinstance(auths, dict | None) else None
     given = {key: value for key, value in keys.items() if key not in {"auths", "modules", *KEY_SOURCES}}
     given.setdefault("slow_interval", max(SnmpSettings().slow_interval, keys.get("interval", 0.0)))
+    secrets = AuthReader(reader, folder, keys, written)
     settings = SnmpSettings(
         **given,
-        auths=AuthReader(reader, folder, keys, written).read(),
+        auths=secrets.read(),
         modules=_modules(reader, folder, keys.get("modules", [])),
         auth_names=names,
+        secret_files=tuple(dict.fromkeys(secrets.files)),
     )
     _check_clocks(reader, settings)
     return settings

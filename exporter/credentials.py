@@ -5,9 +5,11 @@ Whatever is wrong with one, the message of the SecretError says where it should 
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
@@ -83,6 +85,20 @@ def read_file(path: Path) -> Secret:
     except OSError as error:
         raise SecretError(f"cannot be read: {error.strerror}") from error
     return secret_line(data)
+
+
+def open_to_all(paths: Iterable[Path]) -> list[str]:
+    """A sentence for each of these files that every user of the machine may read.
+
+    No more than that: container engines mount secrets so, where nobody else is.
+    """
+    found = []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & stat.S_IROTH:
+                found.append(f"{path} holds a secret, and everybody on this machine may read it (mode {mode:04o})")
+    return found
 
 
 def read_environment(name: str) -> Secret:

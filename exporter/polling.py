@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 
-from exporter.config import Settings
 from exporter.config_snmp import SnmpSettings
-from exporter.errors import ConfigError, Problem
+from exporter.credentials import open_to_all
 from exporter.exposition import snmp as exposition
 from exporter.exposition.text import labels
 from exporter.inventory.device import Device
 from exporter.snmp.jobs import Assignment, Job, access
-from exporter.snmp.modules import Module, load_modules, shipped
+from exporter.snmp.modules import Module
 from exporter.snmp.pool import Pool
+
+log = logging.getLogger(__name__)
 
 #: Samples of one device that are served: 20 columns of 1,000 interfaces.
 MOST_SAMPLES = 20_000
-
-
-def modules_of(settings: Settings, devices: Sequence[Device]) -> Mapping[str, Module]:
-    """The shipped modules and the user's own, where any device is polled; raises ConfigError with all problems."""
-    found: dict[str, Module] = shipped() if any(device.snmp for device in devices) else {}
-    problems: list[Problem] = []
-    for path in settings.snmp.modules:
-        try:
-            found |= load_modules(path).modules
-        except ConfigError as error:
-            problems += error.problems
-    for device in devices if not problems else ():
-        for name in device.snmp.modules if device.snmp else ():
-            if name not in found:
-                message = (
-                    f"the device {device.name} asks for the module {name!r}; there are {', '.join(sorted(found))}"
-                )
-                problems.append(Problem(str(settings.path), None, "snmp.modules", message))
-    if problems:
-        raise ConfigError(problems)
-    return found
 
 
 class Polling:
@@ -47,9 +28,16 @@ class Polling:
         self._pool = Pool()
         self._labels: Mapping[str, str] = {}
         self._oldest = 0.0
+        #: The warnings that the log has.
+        self._warned: frozenset[str] = frozenset()
 
     def assign(self, settings: SnmpSettings, devices: Sequence[Device], modules: Mapping[str, Module]) -> None:
         """Poll these devices from now on."""
+        warnings = open_to_all(settings.secret_files)
+        for warning in warnings:
+            if warning not in self._warned:
+                log.warning("%s", warning)
+        self._warned = frozenset(warnings)
         polled = [device for device in devices if device.snmp is not None]
         rendered = {device.name: labels(_pairs(device)) for device in polled}
         jobs = [_job(device, settings, rendered[device.name]) for device in polled if device.snmp is not None]

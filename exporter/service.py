@@ -33,8 +33,9 @@ from exporter.inventory.device import Inventory
 from exporter.inventory.sources import Sources
 from exporter.inventory.topology import Topology
 from exporter.notify import Notify
-from exporter.polling import Polling, modules_of
+from exporter.polling import Polling
 from exporter.saver import Saver
+from exporter.snmp.available import modules_of
 from exporter.snmp.modules import Module
 from exporter.state.columns import row_map
 from exporter.state.verdict import Rules, Verdicts

@@ -26,6 +26,7 @@ class Access:
     password: bytes = field(default=b"", repr=False)
     priv_protocol: str = ""
     priv_password: bytes = field(default=b"", repr=False)
+    context_name: str = ""
 
 
 def access(auth: Auth) -> Access:
@@ -40,6 +41,7 @@ def access(auth: Auth) -> Access:
         password=_revealed(auth.password),
         priv_protocol=auth.priv_protocol,
         priv_password=_revealed(auth.priv_password),
+        context_name=auth.context_name,
     )
 
 

@@ -57,7 +57,7 @@ class Clients:
                 access.priv_protocol,
                 access.priv_password,
             )
-        return V3Client(self._session, agent, self._users[access])
+        return V3Client(self._session, agent, self._users[access], access.context_name)
 
 
 class Watch:

@@ -12,9 +12,11 @@ from typing import TextIO
 
 from exporter import addresses
 from exporter.config import examine_settings
+from exporter.credentials import open_to_all
 from exporter.errors import ConfigError, Problem
 from exporter.inventory.device import Device, Inventory
 from exporter.inventory.sources import Sources
+from exporter.snmp.available import modules_of
 from exporter.web.web_config import examine_web_config
 
 #: Seconds for looking up all host names together.
@@ -26,11 +28,17 @@ def check(config_file: Path | None, out: TextIO, web_file: Path | None = None) -
     """Write what is wrong to `out`, or a summary; 1 if there is any problem, else 0 (warnings or not)."""
     inventory = Inventory(())
     problems: list[Problem] = []
+    exposed: list[str] = []
     try:
         settings, problems = examine_settings(config_file)
         # What is wrong with the settings must not hide what is wrong with the devices.
         if settings.inventory:
-            inventory = Sources(settings).read()
+            try:
+                inventory = Sources(settings).read()
+            except ConfigError as error:
+                problems += error.problems
+        modules_of(settings, inventory.devices)
+        exposed = open_to_all(settings.snmp.secret_files)
     except ConfigError as error:
         problems += error.problems
     if web_file is not None:
@@ -40,7 +48,7 @@ def check(config_file: Path | None, out: TextIO, web_file: Path | None = None) -
             print(problem, file=out)
         print(f"FAILED: {_count(len(problems), 'problem')}", file=out)
         return 1
-    warnings = [*inventory.warnings, *unresolved(inventory.devices, LOOKUP_TIME)]
+    warnings = [*inventory.warnings, *exposed, *unresolved(inventory.devices, LOOKUP_TIME)]
     for warning in warnings:
         print(f"warning: {warning}", file=out)
     print(_summary(inventory, len(warnings)), file=out)

@@ -51,6 +51,42 @@ def test_bad_settings_do_not_hide_bad_devices(tmp_path: Path) -> None:
     ]
 
 
+def test_module_files_are_checked_too(tmp_path: Path) -> None:
+    """What is wrong in a file of SNMP modules is told with its line, and a device that asks for an unknown one."""
+    (tmp_path / "own.yml").write_text("modules:\n  own:\n    walk: [1.3.6.1.x]\n")
+    (tmp_path / "a.yml").write_text("devices: [{name: a, address: 10.1.1.1, snmp: {auth: b, modules: [own]}}]\n")
+    auths = "auths: {b: {version: 2, community: public}}"
+    files = "inventory: [{file: a.yml}]"
+    (tmp_path / "ward.yml").write_text(f"snmp: {{modules: [own.yml, none.yml], {auths}}}\n{files}\n")
+    code, lines = checked(tmp_path / "ward.yml")
+    assert code == 1
+    assert [line.removeprefix(f"{tmp_path}/").split(": ")[:2] for line in lines] == [
+        ["none.yml", "cannot be read"],
+        ["own.yml:3", "modules.own.walk[0]"],
+        ["FAILED", "2 problems"],
+    ]
+    (tmp_path / "ward.yml").write_text(f"snmp: {{{auths}}}\n{files}\n")
+    code, lines = checked(tmp_path / "ward.yml")
+    assert code == 1
+    assert "snmp.modules: the device a asks for the module 'own'; there are checkpoint, " in lines[0]
+
+
+def test_a_secret_that_everybody_may_read_is_a_warning(tmp_path: Path) -> None:
+    """A secret's file that is open to all users is told of, with its mode; a closed one, and a group's, are not."""
+    secret = tmp_path / "branch"
+    secret.write_text("public\n")
+    (tmp_path / "a.yml").write_text("devices: [{name: a, address: 10.1.1.1}]\n")
+    (tmp_path / "ward.yml").write_text(
+        "snmp: {auths: {b: {version: 2, community_file: branch}}}\ninventory: [{file: a.yml}]"
+    )
+    for mode, warned in ((0o644, True), (0o444, True), (0o640, False), (0o400, False)):
+        secret.chmod(mode)
+        code, lines = checked(tmp_path / "ward.yml")
+        assert code == 0
+        warning = f"warning: {secret} holds a secret, and everybody on this machine may read it (mode {mode:04o})"
+        assert (warning in lines) is warned
+
+
 def test_warnings_are_printed_and_harmless(tmp_path: Path) -> None:
     """A shared address and a name that does not resolve are warnings: the code stays 0."""
     (tmp_path / "a.yml").write_text(

@@ -31,7 +31,7 @@ def test_every_key_reaches_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
         "environment": CommunityAuth(Secret(b"S3cret-of-the-environment")),
         "encrypted": CommunityAuth(encrypted),
         "nobody": UserAuth("ward", "noAuthNoPriv"),
-        "signed": UserAuth("ward", "authNoPriv", "SHA", Secret(b"S3cret-of-a-file")),
+        "signed": UserAuth("ward", "authNoPriv", "SHA", Secret(b"S3cret-of-a-file"), context_name="vlan-7"),
         "sealed": UserAuth("ward", "authPriv", "SHA256", Secret(b"S3cret-written"), "AES", encrypted),
     }
     assert settings.snmp == SnmpSettings(
@@ -44,6 +44,7 @@ def test_every_key_reaches_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
         auths=auths,
         modules=(HERE / "snmp.yml", Path("/etc/ward/own.yml")),
         auth_names=frozenset(auths),
+        secret_files=tuple(HERE / "secrets" / name for name in ("key", "branch", "edited")),
     )
     (switches,) = settings.classes
     assert switches.snmp == {"auth": "signed", "port": 1161, "modules": ("if_mib", "ucd")}

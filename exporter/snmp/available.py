@@ -1,0 +1,31 @@
+"""The modules that there are: the shipped ones and the user's own, for the devices of an inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from exporter.config import Settings
+from exporter.errors import ConfigError, Problem
+from exporter.inventory.device import Device
+from exporter.snmp.modules import Module, load_modules, shipped
+
+
+def modules_of(settings: Settings, devices: Sequence[Device]) -> Mapping[str, Module]:
+    """The shipped modules and the user's own, where any device is polled; raises ConfigError with all problems."""
+    found: dict[str, Module] = shipped() if any(device.snmp for device in devices) else {}
+    problems: list[Problem] = []
+    for path in settings.snmp.modules:
+        try:
+            found |= load_modules(path).modules
+        except ConfigError as error:
+            problems += error.problems
+    for device in devices if not problems else ():
+        for name in device.snmp.modules if device.snmp else ():
+            if name not in found:
+                message = (
+                    f"the device {device.name} asks for the module {name!r}; there are {', '.join(sorted(found))}"
+                )
+                problems.append(Problem(str(settings.path), None, "snmp.modules", message))
+    if problems:
+        raise ConfigError(problems)
+    return found
