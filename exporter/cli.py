@@ -126,7 +126,7 @@ def _add_discover(discover: argparse.ArgumentParser) -> None:
 def _check(options: argparse.Namespace) -> int:
     from exporter.tools.check import check  # noqa: PLC0415 - needs neither web server nor sockets
 
-    return check(options.config, sys.stdout)
+    return check(options.config, sys.stdout, options.web)
 
 
 def _encrypt(options: argparse.Namespace) -> int:

@@ -107,6 +107,14 @@ def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{tmp_path}/devices.yml:3" in found
 
 
+def test_check_reads_the_web_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is wrong with the file of --web.config.file is a problem like any other."""
+    web = tmp_path / "web.yml"
+    web.write_text("nonsense: 1\n")
+    assert main(["check", f"--web.config.file={web}"]) == 1
+    assert f"{web}:1: nonsense: unknown key" in capsys.readouterr().out
+
+
 def test_check_needs_no_web_server() -> None:
     """`check` loads neither the web server nor sockets: it runs where the exporter may not."""
     code = (
