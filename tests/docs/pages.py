@@ -17,10 +17,11 @@ import yaml
 
 from exporter.cli import parser
 from exporter.config import SETTINGS
-from exporter.exposition import families
+from exporter.exposition import families, snmp
 from exporter.fields import ListOf
 from exporter.icmp.packet import REASONS
 from exporter.inventory.parse import GROUP, INVENTORY
+from exporter.snmp.modules import Module, shipped
 from exporter.values import OWN_LABELS
 from tests.config.test_documentation import keys
 from tests.servers import FLOOR, program
@@ -43,7 +44,7 @@ _OWN_FILES = frozenset({"ward.yml", "/etc/alertmanager/secrets"})
 #: What examples and other programs are called; each stands on a page.
 NAMES = frozenset(
     {"tbilisi-01-isp-a", "tbilisi-01-sw1", "magti", "*.*.*.5", ".5", "0", "1", "2", "icmplib", "reloaded"}
-    | {"CAP_NET_ADMIN", "SIGHUP", "prohibit"}
+    | {"CAP_NET_ADMIN", "SIGHUP", "prohibit", "credentials", "bandwidth"}
 )
 
 
@@ -135,7 +136,14 @@ def severities() -> dict[str, str]:
 def metrics() -> frozenset[str]:
     """Names of series: the exporter's, recorded ones, and those that every scrape makes."""
     recorded = {rule["record"] for rule in rules() if "record" in rule}
-    return frozenset({family.name for family in families.ALL} | recorded | MADE_BY_SCRAPES)
+    own = {family.name for family in (*families.ALL, *snmp.ALL)}
+    return frozenset(own | {metric.name for metric in interfaces().metrics} | recorded | MADE_BY_SCRAPES)
+
+
+@functools.cache
+def interfaces() -> Module:
+    """The module that the pages ask of devices."""
+    return shipped()["if_mib"]
 
 
 @functools.cache
@@ -152,7 +160,9 @@ def config_keys() -> frozenset[str]:
 def hosts() -> frozenset[str]:
     """host:port of the exporter and of every part of the stack."""
     jobs = yaml.safe_load((ROOT / "prometheus.yml").read_text())["scrape_configs"]
-    return frozenset(target for job in jobs for group in job["static_configs"] for target in group["targets"])
+    return frozenset(
+        target for job in jobs for group in job.get("static_configs", ()) for target in group["targets"]
+    )
 
 
 @functools.cache
@@ -186,7 +196,8 @@ def words() -> frozenset[str]:
     described = [
         *(label for rule in rules() for part in ("labels", "annotations") for label in rule.get(part, ())),
         *(label for rule in rules() for label in re.findall(r"\$labels\.(\w+)", str(rule))),
-        *(label for family in families.ALL for label in family.labels),
+        *(label for family in (*families.ALL, *snmp.ALL) for label in family.labels),
+        *(lookup.labelname for metric in interfaces().metrics for lookup in metric.lookups),
     ]
     api = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", (DOCS / "http.md").read_text(), re.MULTILINE)
     return frozenset(

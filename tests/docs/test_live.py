@@ -23,24 +23,29 @@ from tests.servers import (
     Generation,
     Prometheus,
     Server,
+    Snmpd,
     VictoriaMetrics,
     Vmalert,
     free_port,
     generations,
     program,
 )
-from tests.serving import Serving, until
+from tests.servers.shipped import vmalert_rules
+from tests.serving import FAST, Serving, until
 
 PAGES = [*runbooks(), read(DOCS / "migration.md")]
-#: The devices of the examples, one of which is down: nothing can be sent to a broadcast address.
+#: The devices of the examples, one of which is down: nothing can be sent to a broadcast address. One is polled by
+#: SNMP, and one is asked where nobody listens.
 INVENTORY = """
 sites: {tbilisi-01: {region: Tbilisi}}
 devices:
   - {name: tbilisi-01-isp-a, address: 127.0.1.5, site: tbilisi-01, provider: magti}
   - {name: tbilisi-01-isp-b, address: 127.255.255.255, role: isp, site: tbilisi-01, provider: magti}
-  - {name: tbilisi-01-sw1, address: 127.0.1.11, site: tbilisi-01, role: switch}
-  - {name: tbilisi-01-atm1, address: 127.0.1.21, site: tbilisi-01, role: atm, parent: tbilisi-01-sw1}
+  - {name: tbilisi-01-sw1, address: 127.0.0.1, site: tbilisi-01, role: switch, snmp: {auth: branch, port: 161}}
+  - {name: tbilisi-01-atm1, address: 127.0.1.21, site: tbilisi-01, role: atm, parent: tbilisi-01-sw1,
+     snmp: {auth: branch, port: 9}}
 """
+SNMP = "snmp: {interval: 1s, timeout: 200ms, auths: {branch: {version: 2, community: public}}}\n"
 #: How long VictoriaMetrics keeps what it was given before queries see it, and more.
 VISIBLE_SECONDS = 60
 #: vmalert counts for each rule: one is enough for its series to be there.
@@ -71,15 +76,21 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("exporter")
     with ExitStack() as everything:
         exporter = everything.enter_context(Serving(folder))
-        exporter.configure()
-        (folder / "devices.yml").write_text(INVENTORY)
+        exporter.configure(FAST + SNMP)
+        agent = everything.enter_context(Snmpd())
+        (folder / "devices.yml").write_text(INVENTORY.replace("161", str(agent.port)))
         exporter.start_ready()
         alertmanager = everything.enter_context(
             Alertmanager("route: {receiver: log}\nreceivers: [{name: log}]\n", generation=generation)
         )
         port = free_port()
         scraping = _scraping(
-            {"ward-exporter": exporter.port, "alertmanager": alertmanager.port, "victoriametrics": port}
+            {
+                "ward-exporter": exporter.port,
+                "ward-exporter-snmp": exporter.port,
+                "alertmanager": alertmanager.port,
+                "victoriametrics": port,
+            }
         )
         victoria = everything.enter_context(
             VictoriaMetrics(yaml.safe_dump(scraping), generation=generation, port=port)
@@ -111,7 +122,12 @@ def _holds(store: Prometheus | VictoriaMetrics, query: str) -> bool:
 
 def _scraping(ports: dict[str, int]) -> dict[str, Any]:
     jobs = [
-        {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for job, port in ports.items()
+        {
+            "job_name": job,
+            "metrics_path": "/metrics/snmp" if job == "ward-exporter-snmp" else "/metrics",
+            "static_configs": [{"targets": [f"127.0.0.1:{port}"]}],
+        }
+        for job, port in ports.items()
     ]
     return {"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}
 
@@ -216,14 +232,17 @@ def test_silences_and_queries_are_taken(stack: Stack) -> None:
 @pytest.mark.parametrize("generation", generations(), ids=lambda one: one.name)
 @pytest.mark.parametrize("name", ["promtool", "vmalert", "victoria-metrics", "amtool"])
 def test_checks_of_files_pass(name: str, generation: Generation) -> None:
-    """The commands that check a file pass on the files that ship."""
+    """The commands that check a file pass on the files that ship; of the rules, on what that vmalert gets."""
     if name == "amtool":
         # The shipped file is for Alertmanager 0.28 and later.
         generation = generations()[-1]
     found = [words for words in commands(name) if name != "amtool" or words[1] == "check-config"]
     assert found
     for words in found:
-        files = [str(file) for word in words[1:] for file in _expanded(word)]
+        own = [
+            word.replace("rules/*.yml", vmalert_rules(generation)) if name == "vmalert" else word for word in words
+        ]
+        files = [str(file) for word in own[1:] for file in _expanded(word)]
         called = PROGRAMS[name]
         assert called is not None
         done = subprocess.run(

@@ -65,7 +65,10 @@ def test_a_page_says_when_to_silence_and_where_the_limit_stands(page: Page) -> N
 
 
 #: How pages write the times that rules have.
-WRITTEN = {"10s": "10 s", "1m": "a minute", "5m": "5 min", "900": "15 min", "3600": "1 h"}
+WRITTEN = {
+    **{"10s": "10 s", "1m": "a minute", "2m": "2 min", "5m": "5 min", "10m": "10 min", "15m": "15 min"},
+    **{"1h": "1 h", "900": "15 min", "3600": "1 h"},
+}
 
 
 @pytest.mark.parametrize("alert", sorted(severities()))

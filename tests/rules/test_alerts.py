@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.rules import device_cases, exporter_cases, pack_cases, recorded_cases, site_cases, stack_cases
+from tests.rules import (
+    device_cases,
+    exporter_cases,
+    forecast_cases,
+    pack_cases,
+    recorded_cases,
+    site_cases,
+    snmp_cases,
+    snmp_stories,
+    stack_cases,
+)
 from tests.rules.running import Tool, tools
 
 every_tool = pytest.mark.parametrize("tool", tools(), ids=lambda tool: f"{tool.name}-{tool.generation.name}")
@@ -37,6 +47,15 @@ def test_exporter(tool: Tool, tmp_path: Path) -> None:
 def test_stack(tool: Tool, tmp_path: Path) -> None:
     """Alerts about the stack around it: likewise, and none about failures of long ago or parts that never ran."""
     passed, said = tool.run(["exporter.yml"], stack_cases.cases(), tmp_path)
+    assert passed, said
+
+
+@every_tool
+def test_polls(tool: Tool, tmp_path: Path) -> None:
+    """Alerts about what devices answer to SNMP: likewise, and over polls that are lost, partial, or late."""
+    passed, said = tool.run(
+        ["snmp.yml"], [*snmp_cases.cases(), *snmp_stories.cases(), *forecast_cases.cases()], tmp_path
+    )
     assert passed, said
 
 

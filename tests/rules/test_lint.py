@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from exporter.exposition import families
+from exporter.exposition import families, snmp
+from exporter.snmp.modules import shipped
 from tests.rules.running import DASHBOARDS, RULES, RUNBOOKS, rules
 
 FILES = sorted(path.name for path in RULES.glob("*.yml"))
@@ -18,8 +19,9 @@ ALL = [(file, group, rule) for file in FILES for group, rule in rules(file)]
 ALERTS = [(file, rule) for file, _, rule in ALL if "alert" in rule]
 EXPRESSIONS = [rule["expr"] for _, _, rule in ALL]
 ABOUT_DEVICES = [rule for file, rule in ALERTS if file in {"devices.yml", "sites.yml"}]
+ABOUT_POLLS = [rule for file, rule in ALERTS if file == "snmp.yml"]
 SEVERITIES = {"critical", "high", "medium", "low", "none"}
-UIDS = {f"ward-{name}" for name in ("overview", "isp", "site", "device", "alerts", "exporter")}
+UIDS = {f"ward-{name}" for name in ("overview", "isp", "site", "device", "interfaces", "alerts", "exporter")}
 PAGE = (RULES.parent / "docs" / "alerts.md").read_text()
 
 every_alert = pytest.mark.parametrize("rule", [rule for _, rule in ALERTS], ids=lambda rule: rule["alert"])
@@ -31,7 +33,7 @@ def without_strings(expression: str) -> str:
 
 def test_the_files_are_these() -> None:
     """No rule file is outside of these tests."""
-    assert FILES == ["compat.yml", "devices.yml", "exporter.yml", "recording.yml", "sites.yml"]
+    assert FILES == ["compat.yml", "devices.yml", "exporter.yml", "recording.yml", "sites.yml", "snmp.yml"]
 
 
 @every_alert
@@ -77,11 +79,72 @@ def test_a_silent_exporter_ends_no_alert(rule: dict[str, Any]) -> None:
     assert held[2].split(", ") == [f'alertname="{rule["alert"]}"', 'alertstate="firing"', *tier]
 
 
+#: How every alert of snmp.yml ends: what it is told apart by, its own name, and what is known of it now.
+TAIL = re.compile(
+    r"""
+  or on \((?P<own>[^)]*)\)
+  -max without \(alertname, alertstate, alertgroup, severity\) \(
+    ALERTS\{alertname="(?P<name>\w+)", alertstate="firing"\}
+  \) and on \(instance, device\) \(
+    min_over_time\(ward_snmp_up\[5m\]\) == 0
+    or max_over_time\(ward_snmp_partial\[5m\]\) == 1
+    or ward_device_up and on \(instance\) min_over_time\(up\{job="ward-exporter-snmp"\}\[5m\]\) == 0
+  \)
+  unless on \((?P<known>[^)]*)\) [^-]+
+\)
+and on \(instance, device\) ward_device_up == 1
+unless on \(instance, device\) ward_device_suppressed
+or on \((?P=own)\)
+-max without \(alertname, alertstate, alertgroup, severity\) \(
+  ALERTS\{alertname="(?P=name)", alertstate="firing"\}
+\) and on \(instance\) up\{job=~"ward-exporter\(-snmp\)\?"\} == 0
+$"""
+)
+
+
+@pytest.mark.parametrize("rule", ABOUT_POLLS, ids=lambda rule: rule["alert"])
+def test_neither_a_silent_exporter_nor_a_silent_device_ends_an_alert(rule: dict[str, Any]) -> None:
+    """An alert about what polls bring goes on while nothing is known, by its own name, and waits for a device."""
+    tail = TAIL.search(rule["expr"])
+    assert tail
+    assert tail["name"] == rule["alert"]
+    assert tail["own"].removesuffix(", direction") == tail["known"]
+    assert ("direction" in tail["own"]) == ("$labels.direction" in rule["annotations"]["summary"])
+    assert set(rule["labels"]) == {"severity"}
+
+
 def test_two_exporters_do_not_mix() -> None:
-    """Every join and every sum of the exporter's series keeps job and instance apart."""
-    for expression in EXPRESSIONS:
-        for labels in re.findall(r"\b(?:on|by) \(([^)]*)\)", expression):
-            assert labels.startswith("job, instance"), expression
+    """Every join and every sum of the exporter's series keeps job and instance apart; of its two jobs, instance."""
+    for file, _, rule in ALL:
+        start = "instance" if file == "snmp.yml" else "job, instance"
+        for labels in re.findall(r"\b(?:on|by) \(([^)]*)\)", rule["expr"]):
+            assert labels.startswith(start), rule
+
+
+def test_what_polls_bring_is_looked_for_over_minutes() -> None:
+    """No rule takes a series that comes once a minute as it is at one moment: a range is around it."""
+    polled = r"\b(?:if[A-Z]\w+|ward_snmp_\w+|ward_device_(?:cpu|memory|uptime)_\w+)"
+    for rule in ABOUT_POLLS:
+        left = re.sub(r"\b(?:on|ignoring) \([^)]*\)", "", without_strings(rule["expr"]))
+        left = re.sub(polled + r"(?:\{[^}]*\})?\[[\w:]+\]", "", left)
+        # The innermost brackets of a subquery, and those around them.
+        while left != (less := re.sub(r"\((?:[^()]|\([^()]*\))*\)\[\w+:\w+\]", "", left)):
+            left = less
+        assert not re.search(polled, left), left
+
+
+def test_traffic_is_compared_with_a_speed_that_can_be_told() -> None:
+    """No rule asks for ifSpeed, which ends at 4.29 Gbit/s, nor for counters of octets that wrap within a minute."""
+    for rule in ABOUT_POLLS:
+        assert not re.search(r"\b(?:ifSpeed|ifInOctets|ifOutOctets)\b", rule["expr"])
+
+
+def test_what_rules_ask_of_devices_is_polled() -> None:
+    """Each metric of devices that a rule asks for is one of the shipped module of interfaces."""
+    known = {metric.name for metric in shipped()["if_mib"].metrics} | {"ifType_info"}
+    asked = {name for rule in ABOUT_POLLS for name in re.findall(r"\bif[A-Z]\w+(?=[\[{])", rule["expr"])}
+    assert len(asked) > 10
+    assert asked <= known
 
 
 def test_limits_of_rtt_and_loss_are_the_devices_own() -> None:
@@ -104,7 +167,7 @@ def test_no_function_that_misses_what_is_between_scrapes() -> None:
 
 def test_the_exporters_metrics_exist() -> None:
     """A rule that asks for a metric that the exporter does not have would be silent for ever."""
-    known = {family.name for family in families.ALL}
+    known = {family.name for family in (*families.ALL, *snmp.ALL)}
     for _, _, rule in ALL:
         asked = set(re.findall(r"(?<![:\w])ward_\w+", without_strings(rule["expr"])))
         assert asked <= known, rule
