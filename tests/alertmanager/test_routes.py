@@ -48,6 +48,15 @@ TABLE: list[tuple[dict[str, str], str]] = [
     ({"alertname": "SiteRedundancyLost", "severity": "high"} | SITE, "isp"),
     ({"alertname": "ProviderOutage", "severity": "critical", "provider": "magti", "priority": "0"}, "isp"),
     ({"alertname": "MassOutage", "severity": "critical"}, "isp"),
+    # What polls bring of an ISP link goes the same way; what can wait for weeks does not.
+    ({"alertname": "InterfaceDown", "severity": "medium", "ifName": "Gi0/1", "ifAlias": "magti"} | ISP, "isp"),
+    ({"alertname": "InterfaceHighUtilisation", "severity": "medium", "direction": "out"} | ISP, "isp"),
+    ({"alertname": "UtilisationForecast", "severity": "low", "direction": "out"} | ISP, "digest"),
+    *(
+        ({"alertname": "InterfaceDown", "severity": "medium", "ifName": "Gi0/1"} | device, "chat")
+        for device in DEVICES
+    ),
+    *(({"alertname": "UtilisationForecast", "severity": "low"} | device, "digest") for device in DEVICES),
     # The rest goes by severity, whatever the role and priority.
     *(({"alertname": "X", "severity": "critical"} | device, "pager") for device in DEVICES),
     *(({"alertname": "DeviceDown", "severity": "high"} | device, "team") for device in DEVICES),
