@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import cost, exposition, latency, paging, snmp
+from bench import cost, exposition, latency, paging, snmp, wallboard
 from bench.effort import FULL, QUICK, Effort
 from bench.row import Row, table
 from tests.servers import ensure
@@ -32,6 +32,8 @@ BENCHES: dict[str, Callable[[Effort], list[Row]]] = {
     "snmp-10k": snmp.snmp_10k,
     "snmp-probes": snmp.snmp_probes,
     "snmp-discover": snmp.snmp_discover,
+    "wallboard": wallboard.screen,
+    "wallboard-feed": wallboard.feed,
 }
 
 

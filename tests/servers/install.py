@@ -53,13 +53,15 @@ _SERVERS = {
     "prometheus-smokeping-prober": ("usr/bin/prometheus-smokeping-prober",),
     "prometheus-snmp-exporter": ("usr/bin/prometheus-snmp-exporter",),
 }
-# The kernel's tools, and those of SNMP, are not bound to a generation: the machine's own are enough.
+# The kernel's tools, those of SNMP and the browser are not bound to a generation: the machine's own are enough.
 _TOOLS = {
+    "chromium": ("usr/bin/chromium",),
     "fping": ("usr/bin/fping",),
     "iproute2": ("usr/sbin/ip", "usr/sbin/tc"),
     "libcap2-bin": ("usr/sbin/capsh",),
     "snmp": ("usr/bin/snmpget", "usr/bin/snmpbulkwalk"),
     "snmpd": ("usr/sbin/snmpd",),
+    "systemd": ("usr/bin/systemctl", "usr/bin/systemd-analyze"),
     "util-linux": ("usr/bin/nsenter", "usr/bin/unshare", "usr/bin/setpriv"),
 }
 FLOOR = Generation("floor", Path("/"), _SERVERS | _TOOLS)

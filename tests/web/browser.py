@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,23 +10,21 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.servers.install import FLOOR, program
 from tests.simnet import Simnet
-
-CHROMIUM = "/usr/bin/chromium"
 
 
 @contextmanager
 def chromium(net: Simnet | None = None) -> Iterator[Browser]:
     """The machine's own Chromium, which sees `net` as its network where one is given."""
-    assert shutil.which(CHROMIUM), "needs the package chromium"
+    path = str(program("chromium", FLOOR))
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        program = CHROMIUM
         if net is not None:
             wrapper = Path(folder) / "chromium"
-            wrapper.write_text(f'#!/bin/sh\nexec nsenter --net={shlex.quote(net.namespace)} -- {CHROMIUM} "$@"\n')
+            wrapper.write_text(f'#!/bin/sh\nexec nsenter --net={shlex.quote(net.namespace)} -- {path} "$@"\n')
             wrapper.chmod(0o755)
-            program = str(wrapper)
-        browser = playwright.chromium.launch(executable_path=program)
+            path = str(wrapper)
+        browser = playwright.chromium.launch(executable_path=path)
         try:
             yield browser
         finally:

@@ -83,8 +83,9 @@ export class Board {
   write(devices) {
     const now = this.model.now();
     for (const device of devices) {
+      const { link, what, rtt, loss } = this.parts.get(device);
+      mark(link, "data-over", String(device.verdict === "up" && (isSlow(device) || isLossy(device))));
       if (!this.detail && !device.isp && (device.state === "up" || device.state === "suppressed")) continue;
-      const { what, rtt, loss } = this.parts.get(device);
       write(what, whatWords(device, now));
       write(rtt, device.verdict === "down" ? "" : milliseconds(device.rtt));
       write(loss, percent(device.loss));
@@ -121,7 +122,7 @@ function whatWords(device, now) {
   const since = device.since ? ` ${duration(now - device.since)}` : "";
   if (device.state === "up") return device.provider || since.trim();
   if (device.state === "suppressed") return device.verdict === "down" ? `${reasonOf(device)}${since}` : reasonOf(device);
-  if (device.state === "flapping") return `flapping, ${device.verdict}`;
+  if (device.state === "flapping") return `flaps, ${device.verdict}`;
   if (device.state === "unknown") return "not known yet";
   return `down${since}`;
 }

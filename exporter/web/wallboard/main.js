@@ -91,7 +91,8 @@ function draw() {
   } else if (devices.size || rest) {
     board.states(devices);
     board.isolation();
-    show();
+    if (filters.states.size) choose();
+    summarise();
     flash(devices);
     device.touch([...devices]);
   }
@@ -117,11 +118,21 @@ function show() {
   if (!loaded) return;
   if (device.name === null) trail = filters.address;
   board.view(filters.values.view === "detail");
+  choose();
+  summarise();
+}
+
+function choose() {
   const shown = board.filter(filters);
   const all = model.devices.length;
   write(byId("shown"), filters.narrow ? `${shown} of ${all} devices` : `${all} devices`);
   byId("nothing").hidden = shown > 0;
   byId("clear").hidden = !filters.narrow;
+  keys.settle();
+}
+
+// All but the tiles.
+function summarise() {
   trouble.show(model, filters);
   events.show(model, filters);
   const counts = model.totals();
@@ -132,7 +143,6 @@ function show() {
   }
   const title = device.name ?? "ward wallboard";
   document.title = `${lost ? "lost, " : ""}${counts.down ? `${counts.down} down, ` : ""}${title}`;
-  keys.settle();
 }
 
 function alarms() {

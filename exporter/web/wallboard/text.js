@@ -15,7 +15,7 @@ const WHY = {
   shadowed: "what it is reached through is down",
   mass_outage: "more than half of all devices are down",
   maintenance: "in maintenance",
-  flapping: "flapping",
+  flapping: "it has changed too often of late",
 };
 
 export function element(name, attributes = {}, ...children) {
