@@ -83,7 +83,7 @@ def _totals() -> list[Json]:
         stat(
             "Up, 7 days",
             "Share of the time that it was up, as far as data reach.",
-            Query(q.available(_WHERE, "7d:1m")),
+            Query(q.available(_WHERE, "7d")),
             unit="percentunit",
             decimals=2,
             thresholds=_AVAILABILITY,
@@ -91,7 +91,7 @@ def _totals() -> list[Json]:
         stat(
             "Up, 30 days",
             "Share of the time that it was up, as far as data reach.",
-            Query(q.available(_WHERE, "30d:2m")),
+            Query(q.available(_WHERE, "30d")),
             unit="percentunit",
             decimals=2,
             thresholds=_AVAILABILITY,

@@ -208,20 +208,19 @@ def _worst() -> list[Json]:
 
 
 def _history() -> list[Json]:
-    counted = [
-        Query(q.devices_in(state, q.EVERYWHERE), text.capitalize())
-        for state, (text, _) in STATES.items()
-        if state != UP
-    ]
     return [
         series(
             "Devices that are not up",
             "How many were in each state; the height is how much was wrong.",
-            counted,
+            [Query(f'count_values("state", {q.state(q.EVERYWHERE)} < {UP})', "{{state}}")],
             unit="none",
             stacked=True,
             decimals=0,
-            overrides=[_coloured(text.capitalize(), colour) for text, colour in STATES.values()],
+            overrides=[
+                named(str(state), displayName=text.capitalize(), color={"mode": "fixed", "fixedColor": colour})
+                for state, (text, colour) in STATES.items()
+            ],
+            nothing="every device was up",
         ),
         series(
             "Lost probes by role",
@@ -236,10 +235,6 @@ def _history() -> list[Json]:
             unit="percentunit",
         ),
     ]
-
-
-def _coloured(name: str, colour: str) -> Json:
-    return named(name, color={"mode": "fixed", "fixedColor": colour})
 
 
 def build() -> Json:

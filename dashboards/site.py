@@ -178,7 +178,7 @@ def _traffic() -> list[Json]:
                 Query(q.busiest(q.bits("Out", _WHERE), _WHERE), "{{device}} {{ifName}} out", SNMP),
             ],
             unit="bps",
-            size=(24, 10),
+            size=(24, 8),
             least=None,
             overrides=[matching(" out$", custom__transform="negative-Y")],
             links=links,

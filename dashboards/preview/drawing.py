@@ -58,7 +58,7 @@ def _stat(_: Sheet, axes: Axes, size: Size, panel: Json, answers: Answers, span:
         )
         axes.add_patch(Rectangle((x + 1, y + 1), wide - 2, high - 2, facecolor=colour(shade)))
         shown = line.name if names else text
-        points = min(9 if names else 22, high * 0.55, wide / max(3, len(shown)) * 1.1)
+        points = min(9 if names else 22, high * 0.55, wide / max(3, len(shown)))
         axes.text(x + wide / 2, y + high / 2, shown, fontsize=points, color="#111217", ha="center", va="center")
 
 
@@ -85,7 +85,7 @@ def _table(_: Sheet, axes: Axes, size: Size, panel: Json, answers: Answers, span
         x += room_for
     axes.plot([0, width], [_ROW, _ROW], color=EDGE, linewidth=1)
     if len(rows) > room:
-        axes.text(width, _ROW / 2, f"1 to {room} of {len(rows)}", fontsize=7, color=FAINT, ha="right", va="center")
+        axes.text(width, -10, f"1 to {room} of {len(rows)}", fontsize=7, color=FAINT, ha="right", va="center")
 
 
 def _cell(row: Row, name: str, settings: Json, now: float) -> tuple[str, str, bool]:
@@ -110,7 +110,7 @@ def _clock(axes: Axes, span: Span) -> None:
 def _framed(sheet: Sheet, axes: Axes, margins: tuple[float, float, float, float]) -> Axes:
     inner = sheet.inner(axes, *margins)
     inner.set_facecolor("none")
-    inner.tick_params(colors=FAINT, labelsize=7.5, length=0)
+    inner.tick_params(colors=FAINT, labelsize=7.5, length=0, pad=5)
     inner.grid(color=EDGE, linewidth=0.6)
     for spine in inner.spines.values():
         spine.set_visible(False)

@@ -28,7 +28,8 @@ def lines(panel: Json, answers: Answers) -> list[Line]:
     for target in panel["targets"]:
         for one in answers[target["refId"]]:
             name = legend(target["legendFormat"], one.labels)
-            found.append(Line(name, one, field(panel, name, target["refId"])))
+            settings = field(panel, name, target["refId"])
+            found.append(Line(settings.get("displayName", name), one, settings))
     return found
 
 

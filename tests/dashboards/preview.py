@@ -13,7 +13,7 @@ from tests.simnet import Simnet
 _CALM_SECONDS, _TROUBLE_SECONDS = 45.0, 300.0
 CHOSEN: dict[str, Values] = {
     "ward-device": {"device": network.FLAPPING},
-    "ward-site": {"site": "telavi-01"},
+    "ward-site": {"site": "tbilisi-01"},
 }
 
 
