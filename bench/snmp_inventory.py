@@ -88,8 +88,8 @@ def write(
         "classes": [{"name": "all", "priority": 3, **({"snmp": snmp} if polled else {})}],
         "snmp": {
             "interval": interval,
-            # Beside other work an answer may take long; a poll given up would be a cheap one.
-            "timeout": "300ms" if interval == "1s" else "2s",
+            # Patience is bounded by the interval; a poll that is given up would be a cheap one.
+            **({"timeout": "900ms", "retries": 0} if interval == "1s" else {}),
             "auths": {"branch": {"version": 2, "community": COMMUNITY}},
             "modules": [str(folder / "work.yml")],
         },
