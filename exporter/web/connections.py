@@ -26,11 +26,11 @@ STALL_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 75
 #: What is still to be sent when a connection is closed may take this long.
 _CLOSE_SECONDS = 2.0
-_MOST = 1024
+_MOST = 4096
 
 
 def most_connections() -> int:
-    """1,024, or half of the descriptors that this process may have: the rest is for the inventory and the log."""
+    """4,096, or half of the descriptors that this process may have: the rest is for the inventory and the log."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST if allowed == resource.RLIM_INFINITY else max(16, min(_MOST, allowed // 2))
 
