@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint bench soak fuzz stack dashboards preview lock
+.PHONY: run test lint bench soak fuzz stack dashboards preview dist lock
 
 $(VENV)/run.stamp: requirements.lock pyproject.toml
 	@# Debian and Ubuntu keep this part of Python in a package of its own.
@@ -30,6 +30,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m release.audit
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench
@@ -49,6 +50,9 @@ dashboards: $(VENV)/dev.stamp
 preview: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.servers
 	$(BIN)/python -m $(if $(URL),dashboards.preview $(URL),tests.dashboards.preview)
+
+dist: $(VENV)/dev.stamp
+	$(BIN)/python -m release
 
 LOCK := --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate
 lock:
