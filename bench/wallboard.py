@@ -48,6 +48,7 @@ def screen(effort: Effort) -> list[Row]:
         absolute(name, f"{DEVICES} devices on the screen after", builds, "ms", 1000),
         absolute(name, f"script of a change among {DEVICES}, worst of {len(changes)}", [max(changes)], "ms", 50),
         absolute(name, f"script of {DEVICES} new figures, worst of {len(figures)}", [max(figures)], "ms", 50),
+        absolute(name, f"verdict to screen, median of {len(waits)}", waits, "ms", 200),
         absolute(name, f"verdict to screen, worst of {len(waits)}", [max(waits)], "ms", 200),
     ]
 

@@ -47,7 +47,8 @@ export class Board {
   states(devices) {
     const sites = new Set();
     for (const device of devices) {
-      const { link } = this.parts.get(device);
+      const { item, link } = this.parts.get(device);
+      mark(item, "data-state", device.state);
       mark(link, "data-state", device.state);
       mark(link, "aria-label", `${device.name}, ${stateWords(device)}`);
       mark(link, "title", `${device.name} ${device.address}\n${stateWords(device)}`);
