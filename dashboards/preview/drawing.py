@@ -58,7 +58,7 @@ def _stat(_: Sheet, axes: Axes, size: Size, panel: Json, answers: Answers, span:
         )
         axes.add_patch(Rectangle((x + 1, y + 1), wide - 2, high - 2, facecolor=colour(shade)))
         shown = line.name if names else text
-        points = min(9 if names else 22, high * 0.55, wide / max(3, len(shown)))
+        points = min(9 if names else 22, high * 0.55, wide / max(3, len(shown)) * 0.8)
         axes.text(x + wide / 2, y + high / 2, shown, fontsize=points, color="#111217", ha="center", va="center")
 
 
