@@ -1,7 +1,8 @@
 """Known vulnerabilities of every locked package, those of the tests included, by pip-audit; a part of `make lint`.
 
 pip-audit asks PyPI about each package. A mirror may have no answer, and pip-audit then finds nothing wrong; here it
-is said that the audit was LEFT OUT, as without a network. Where the environment variable CI is set, that is a failure.
+is said that the audit was LEFT OUT, as without a network, and where the environment variable CI is set, that is a
+failure.
 """
 
 from __future__ import annotations
