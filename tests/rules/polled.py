@@ -224,7 +224,7 @@ class Finding:
         yield self.case(
             "ends and returns with a suppression",
             scraped(self.series(suppressed={"maintenance": {after(2): 1, after(8): STALE}})),
-            {after(1): on, self.ended(after(2)): off, again - MINUTE: off, again: on},
+            {after(2): on, self.ended(after(2)): off, again - MINUTE: off, again: on},
         )
         yield self.case(
             "waits for the device to be up",

@@ -190,8 +190,9 @@ def spoilt(name: str, what: str, limit: float, words: Mapping[str, str]) -> Find
     """Errors or discards: 25 of 125 packets, where `limit` is enough."""
     counter, needs = f"ifIn{what}", [f"ifIn{what}", "ifHCInUcastPkts"]
 
-    def shows(bad: float, good: float) -> list[Series]:
-        return PORT.series(needs, **{counter: flow(bad, 0), "ifHCInUcastPkts": flow(good, 0)})
+    def shows(bad: float, good: float, way: str = "In") -> list[Series]:
+        flows = {f"if{way}{what}": flow(bad, 0), f"ifHC{way}UcastPkts": flow(good, 0)}
+        return PORT.series([], **flows)
 
     return port_finding(
         name,
@@ -200,11 +201,11 @@ def spoilt(name: str, what: str, limit: float, words: Mapping[str, str]) -> Find
         fires=START + 60 + 600,
         lasts=300,
         never={
-            "too small a part": shows(9_990 * limit, 10_000),
-            "too few": shows(0.09, 1),
+            "too small a part": [*shows(9_990 * limit, 10_000), *shows(9_990 * limit, 10_000, "Out")],
+            "too few": [*shows(0.0995, 1), *shows(0.0995, 1, "Out")],
             "the counter has come to its end": PORT.series(needs, **{counter: {0: 2**32 - 9, START: 3}}),
         },
-        enough={"just so large a part": shows(10_200 * limit, 10_000), "just so many": shows(0.11, 1)},
+        enough={"just so large a part": shows(10_110 * limit, 10_000), "just so many": shows(0.1005, 1)},
         words=words,
         waits=600,
         polls=2,

@@ -50,14 +50,15 @@ def _story(name: str, series: Sequence[Series], fires: Mapping[int, Sequence[Ale
 def _directions() -> Iterator[Case]:
     """What is wrong on the way out is an alert of its own."""
     for one, metric, bad in (
-        (FULL, "ifHCOutOctets", octets(0.95)),
-        (ERRORS, "ifOutErrors", flow(25)),
-        (DISCARDS, "ifOutDiscards", flow(25)),
+        (FULL, "ifHCOutOctets", octets(0.95, FULL.after(5))),
+        (ERRORS, "ifOutErrors", flow(25, START, ERRORS.after(5))),
+        (DISCARDS, "ifOutDiscards", flow(25, START, DISCARDS.after(5))),
     ):
         needs = [*TRAFFIC, "ifHCInUcastPkts", "ifHCOutUcastPkts", "ifInErrors", "ifInDiscards"]
         out, both = of(PORT, one.name, direction="out"), metric.replace("Out", "In")
         quiet = [*Polled(SWITCH).series(), *PORT.series(needs, **{metric: bad})]
-        yield _story(f"{one.name}: out", quiet, {one.after(-1): [], one.fires: [out]})
+        over = one.ended(one.after(5) + one.lasts)
+        yield _story(f"{one.name}: out", quiet, {one.after(-1): [], one.fires: [out], over: []})
         busy = [*Polled(SWITCH).series(), *PORT.series(needs, **{metric: bad, both: bad})]
         yield _story(f"{one.name}: both ways", busy, {one.fires: [one.alert, out]})
 
@@ -70,6 +71,14 @@ def _together() -> Iterator[Case]:
         "an interface of an ISP link has its priority",
         [*Polled(link).series(), *outside.series(STATE, ifOperStatus=course(2, None))],
         {DOWN.fires: [Alert("InterfaceDown", {**down.labels, "role": "isp", "priority": "0"})]},
+    )
+    yield _story(
+        "InterfaceDown of a device that is too new to be known by a full hour",
+        [
+            *Polled(SWITCH).series(),
+            *PORT.series([], ifOperStatus={0: GAP, START: 1, 600: 2}, ifAdminStatus={0: GAP, START: 1}),
+        ],
+        {660: [], 720: [DOWN.alert]},
     )
     well = [
         *Polled(SWITCH).series(**{UPTIME: running(-1e6), CPU: 0.4, MEMORY: 0.6}),
