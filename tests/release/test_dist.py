@@ -51,7 +51,7 @@ def test_the_source_archive_builds_the_same_wheel(release: Release, tmp_path: Pa
 
 
 def test_all_that_is_committed_is_inside(release: Release) -> None:
-    """The wheel holds every file of the package, texts and pictures included, and no other; the archive, the rest."""
+    """The wheel holds every file of the package, texts and pictures too, and no other; the archive has the rest."""
     package = set(git("ls-tree", "-r", "--name-only", "HEAD", "exporter").splitlines())
     for text in ("default/demo.yml", "snmp/mibs/if_mib.yml", "web/wallboard/index.html"):
         assert f"exporter/{text}" in package
