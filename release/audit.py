@@ -1,14 +1,12 @@
 """Known vulnerabilities of every locked package, those of the tests included, by pip-audit; a part of `make lint`.
 
 pip-audit asks PyPI about each package. A mirror may have no answer, and pip-audit then finds nothing wrong; here it
-is said that the audit was LEFT OUT, as without a network, and where the environment variable CI is set, that is a
-failure.
+is said that the audit was LEFT OUT, as without a network.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -27,7 +25,7 @@ def audit(lock: str, program: tuple[str, ...]) -> tuple[int, str]:
     canary = packages[0]
     known, said = _ask(f"{canary.name}=={canary.version}\n", program, "--no-deps")
     if not _answered(known):
-        return int("CI" in os.environ), f"the audit of {len(packages)} packages was LEFT OUT: {said}"
+        return 0, f"the audit of {len(packages)} packages was LEFT OUT: {said}"
     found, said = _ask(lock, program, "--require-hashes")
     unknown = [package["name"] for package in found if "skip_reason" in package]
     holes = [

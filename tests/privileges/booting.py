@@ -48,6 +48,8 @@ class Systemd:
             mkdir {ETC} /run/hold && mount --bind {shlex.quote(str(etc))} {ETC} && mount --bind {place} /run/hold
             for path in /var/lib /var/tmp /tmp; do mount -t tmpfs -o mode=1777 tmpfs $path; done
             mkdir {place} && mount --bind /run/hold {place} && umount /run/hold
+            # As on any machine: systemd mounts a unit's credentials in a namespace of their own.
+            mount --make-rshared /
             exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
                 SYSTEMD_UNIT_PATH={shlex.quote(str(units))} /lib/systemd/systemd --system --unit={NAME}.service
         """

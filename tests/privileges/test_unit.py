@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.privileges.booting import NAME, Systemd, unit_here
+from tests.privileges.booting import ETC, NAME, Systemd, unit_here
 from tests.privileges.users import open_folder
 from tests.serving import FAST, Page, until
 from tests.simnet import Simnet
@@ -57,14 +57,17 @@ def page(net: Simnet, path: str = "/metrics") -> Page:
 def test_it_runs_as_shipped(net: Simnet) -> None:
     """Under systemd, with all of the unit's restrictions, it does all it can: probe, poll, resolve, save, reload.
 
-    One that hangs is ended by the watchdog and started again, with what it knew.
+    A secret that only root may read comes to it as a credential. One that hangs is ended by the watchdog; the
+    next knows what it knew.
     """
     with open_folder(0) as folder, InsideSnmpd(net, [], "rocommunity s3cret"):
         etc = folder / "etc"
-        etc.mkdir()
+        (etc / "secrets").mkdir(parents=True, mode=0o700)
+        (etc / "secrets" / "branch").write_text("s3cret\n")
         (etc / "ward.yml").write_text(
             f"{FAST}inventory: [{{file: devices.yml}}]\n"
-            "snmp: {interval: 1s, timeout: 300ms, auths: {a: {version: 2, community: s3cret}}}\n"
+            "snmp: {interval: 1s, timeout: 300ms, auths: {a: {version: 2, community_file: "
+            f"/run/credentials/{NAME}.service/branch}}}}}}\n"
         )
         devices = [
             "devices:",
@@ -73,7 +76,7 @@ def test_it_runs_as_shipped(net: Simnet) -> None:
             "  - {name: here, address: localhost, site: s}",
         ]
         (etc / "devices.yml").write_text("\n".join(devices))
-        more = "WatchdogSec=5s\nRestartSec=100ms\n"
+        more = f"LoadCredential=branch:{ETC}/secrets/branch\nWatchdogSec=5s\nRestartSec=100ms\n"
         with Systemd(folder, net, etc, more) as systemd:
             systemd.until_active()
             assert systemd.show("StatusText") == "probing 3 devices each 0.2 s"
