@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.privileges.users import interpreter_for_all, processes
+from tests.privileges.users import interpreter_for_all
 from tests.serving import PROGRAM, until
 from tests.simnet import Simnet
 
@@ -85,7 +85,8 @@ class Systemd:
 
         def forked() -> bool:
             assert self._process.poll() is None, self._process.communicate()[0]
-            found[:] = processes(self._process.pid)[1:2]
+            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+            found[:] = map(int, children.read_text().split())
             return found != []
 
         until(forked)
