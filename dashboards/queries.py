@@ -15,6 +15,8 @@ ONE_DEVICE = 'device="$device"'
 HERE = 'site=~"$site", role=~"($role)?"'
 #: How a device is named by its label in `and on (device)`, which keeps the links of the chosen providers.
 OF_PROVIDER = 'and on (device) ward_device_info{provider=~"$provider"}'
+#: Spans for which availability asks for every sample.
+RECENT = ("$__range", "1d")
 
 
 def state(where: str) -> str:
@@ -52,10 +54,10 @@ def available(where: str, span: str) -> str:
     """Share of the time that a device was up.
 
     The verdict counts and not the share of answered probes: a link that loses 3 % is lossy all day, but never out.
-    Every sample counts, though 30 days are half a million of each device: a look every two minutes is three times
-    as quick, and off by a few hundredths of a percent where outages are short, which is where the limits are.
+    Every sample counts. 30 days are half a million of each device, so weeks are the mean of recorded means.
     """
-    return f"avg by (device) (avg_over_time(ward_device_up{{{where}}}[{span}]))"
+    series = "ward_device_up" if span in RECENT else "device:ward_device_up:avg1m"
+    return f"avg by (device) (avg_over_time({series}{{{where}}}[{span}]))"
 
 
 def worst(expr: str, ranked: str, most: int = 10) -> str:

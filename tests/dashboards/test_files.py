@@ -221,7 +221,7 @@ UNITS = (
     (r"^(?:sum_over_time|sum by \(provider\) \(sum_over_time).* / ", {"percentunit"}),
     (r"^count", {"none"}),
     (r"rtt_seconds_total.*/.*replies_total", {"s"}),
-    (r"^1 - .* / |avg_over_time\((?:ward_device_up|ward_site_isolated)", {"percentunit"}),
+    (r"^1 - .* / |avg_over_time\((?:(?:device:)?ward_device_up|ward_site_isolated)", {"percentunit"}),
     (r"_seconds.* / .*_seconds|open_fds.* / .*max_fds", {"percentunit"}),
     (r"process_cpu_seconds_total", {"none"}),
     (r"rate\(ward_(?:probe|snmp)_(?:packets|send_errors|receive_buffer|foreign|invalid|retries)", {"pps"}),

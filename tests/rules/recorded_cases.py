@@ -65,6 +65,7 @@ def recorded() -> Iterator[Case]:
             _recorded("role:ward_device_up:sum", _by("role", {"isp": 2, "switch": 1}, {"isp": 1})),
             _recorded("provider:ward_device_up:count", _by("provider", {"magti": 2, "silknet": 1}, {"magti": 1})),
             _recorded("provider:ward_device_up:sum", _by("provider", {"magti": 2, "silknet": 0}, {"magti": 1})),
+            _recorded("device:ward_device_up:avg1m", _of({A: 1, B: 0, NOWHERE: 1, SWITCH: 1, SECOND: 1})),
             _recorded(
                 "device:ward_device_replies:ratio_rate5m",
                 _of({A: 0.5, B: 1, NOWHERE: 0.75, SWITCH: 1, SECOND: 0.25}),

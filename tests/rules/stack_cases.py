@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from tests.rules.faults import QUARTER, SLOW, Fault, part, up
-from tests.rules.world import Alert, Case, Course, Series, Text
+from tests.rules.trials import labelled
+from tests.rules.world import EXPORTER, Alert, Case, Course, Series, Text
 
 HOUR, DAY = 3600, 86_400
+EXPORTER_DOWN = labelled("ExporterDown", "critical", component="exporter")
 
 
 def of_stack(name: str, component: str, job: str, **labels: str) -> Alert:
@@ -173,7 +175,7 @@ FAULTS = (
             "it is no part of the stack": [up({0: 1, 30: 0}, "something")],
         },
         summary="alertmanager alertmanager:1 does not answer",
-        description="This part of the monitoring stack has answered no scrape for a minute.",
+        description="This part of the monitoring stack has answered no scrape for a minute or longer.",
         dashboard="ward-alerts",
     ),
 )
@@ -235,6 +237,23 @@ def _more() -> Iterator[Case]:
         disk(lambda now: 22 - 4 * now / HOUR),
         {HOUR // 2: [], HOUR: [of_stack("StorageNearlyFull", "stack", "node_exporter", mountpoint="/data")]},
         step=SLOW,
+    )
+    polled = of_stack("StackPartDown", "stack", "ward-exporter-snmp", instance=EXPORTER)
+
+    def pages(course: Course, snmp: Course) -> list[Series]:
+        return [up(course), Series("up", {"job": "ward-exporter-snmp", "instance": EXPORTER}, snmp)]
+
+    yield Case(
+        "StackPartDown: the page of SNMP alone fails",
+        pages(1, {0: 1, 120: 0, 480: 1}),
+        {330: [], 375: [polled], 465: [polled], 480: []},
+        step=QUARTER,
+    )
+    yield Case(
+        "StackPartDown: the page of SNMP is gone with its exporter",
+        pages({0: 1, 120: 0, 480: 1}, {0: 1, 120: 0, 525: 1}),
+        {450: [EXPORTER_DOWN], 495: [], 600: []},
+        step=QUARTER,
     )
     part_down = of_stack("StackPartDown", "stack", "alertmanager")
     yield Case(
