@@ -135,9 +135,6 @@ class Container:
             *(f"ln -s usr/{name} {place}/{name}" for name in ("bin", "lib", "lib64", "sbin")),
             *bind(self._folder / "hosts", "/etc/hosts"),
             f"echo hosts: files > {place}/etc/nsswitch.conf",
-            # Where the tests' own programs are: of the image, in a container.
-            *bind(ROOT, str(ROOT)),
-            *([] if interpreter.is_relative_to("/usr") else bind(interpreter, str(interpreter))),
         ]
         for mount in self.service.get("volumes", ()):
             target = mount["target"]
@@ -151,6 +148,10 @@ class Container:
                 commands += bind(files.get(mount["source"], Path(mount["source"])), target, "ro")
         for target in ("/dev/shm", *self.service.get("tmpfs", ())):
             commands += [f"mkdir -p {place}{target}", f"mount -t tmpfs -o mode=1777 tmpfs {place}{target}"]
+        # Where the tests' own programs are: of the image, in a container. Last, as they may lie in one of these.
+        commands += bind(ROOT, str(ROOT))
+        if not interpreter.is_relative_to("/usr"):
+            commands += bind(interpreter, str(interpreter))
         return [*commands, f"mount -o remount,ro {place}"]
 
     def volume(self, name: str) -> Path:
