@@ -32,7 +32,7 @@ _SETTLE_SECONDS = 75.0
 _PLAIN_RULE = {"groups": [{"name": "plain", "rules": [{"alert": "Down", "expr": "ward_device_up == 0"}]}]}
 _PLAIN_ROUTE = {
     "receiver": "webhook",
-    "group_by": ["alertname", "device"],
+    "group_by": ["site"],
     "group_wait": "2s",
     "group_interval": "15s",
 }

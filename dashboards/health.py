@@ -92,7 +92,7 @@ def rules() -> list[Json]:
                     STACK,
                 ),
                 Query(
-                    f"sum by (integration) (rate(alertmanager_notifications_failed_total{every}))"
+                    f"sum by (integration) (rate(alertmanager_notification_requests_failed_total{every}))"
                     " and on (integration) sum by (integration) (alertmanager_notifications_total) > 0",
                     "{{integration}} failed",
                     STACK,

@@ -237,6 +237,7 @@ def test_the_database_keeps_90_days_and_hides_nothing() -> None:
     assert "-retentionPeriod=90d" in victoria
     assert "-promscrape.config.strictParse=false" in victoria
     assert "-search.latencyOffset=0s" in victoria
+    assert "-promscrape.maxScrapeSize=256MiB" in victoria
     assert "--storage.tsdb.retention.time=90d" in EVERY["prometheus"]["command"]
     for name in ("victoriametrics", "prometheus"):
         assert str(ROOT / "prometheus.yml") in {mount["source"] for mount in mounts(name, "bind")}

@@ -9,6 +9,11 @@ from tests.rules.trials import REASONS, REMEMBERED, Suppressed, Trouble
 from tests.rules.world import STALE, STEP, WELL, Alert, Case, Course, Device, Series, Text, Value, ago, scraped
 
 START = 30
+OUTAGE: Mapping[str, Value] = {
+    "up": 0,
+    "last_reply_timestamp_seconds": START - 5,
+    "last_change_timestamp_seconds": START,
+}
 DAY = 86_400
 Says = Mapping[str, Value]
 
@@ -100,7 +105,7 @@ def down(kind: Kind, severity: str) -> Trouble:
         f"{kind.prefix}Down",
         severity,
         kind,
-        bad={"up": 0, "last_reply_timestamp_seconds": 25, "last_change_timestamp_seconds": 30},
+        bad=OUTAGE,
         never={
             "10 s since the last reply, and the verdict": {
                 "up": 0,
@@ -222,7 +227,8 @@ def prolonged(tier: str, seconds: int, words: str) -> Trouble:
         description=f"{where(device)} is still down.",
         held=f"The exporter is silent; last known: {where(device)} is still down.",
         dashboard="ward-device?var-device=a1",
-        remembers=REMEMBERED,
+        # An outage that something else explained until now escalates after as long again.
+        remembers=(900 if tier == "1" else 3600) - STEP,
         # Who is down for an hour is also down for 15 minutes.
         matching=f'tier="{tier}"',
     )
@@ -319,6 +325,11 @@ def _more() -> Iterator[Case]:
         "an alert goes on for as long as the exporter is silent",
         scraped(_down(ISP.device, {}), (60, 415)),
         {410: [DOWN[0].alert], 415: [DOWN[0].alert]},
+    )
+    yield Case(
+        "what was up again when the exporter fell silent is not held",
+        scraped(says(ISP.device, OUTAGE, end=100), (105, 300)),
+        {95: [DOWN[0].alert], 105: [DOWN[0].alert], 110: [], 200: [], 310: []},
     )
     yield Case(
         "PathChanged ends after a day, and a restart of the exporter is no change",

@@ -249,6 +249,12 @@ def _more() -> Iterator[Case]:
 def _nobody_scrapes() -> Iterator[Case]:
     absent = {"job": "ward-exporter", "severity": "critical", "component": "exporter"}
     firing = 'max without (alertgroup) (ALERTS{alertstate="firing", alertname="ExporterDown"})'
+    for of in (2, 3):
+        yield Case(
+            f"ExporterDown: one scrape in {of} succeeds",
+            [up({0: 1, 60: lambda now, of=of: float(now % (5 * of) == 0)})],  # type: ignore[misc]
+            dict.fromkeys((130, 135, 140, 300), (of_exporter("ExporterDown", "critical"),)),
+        )
     yield Case(
         "ExporterDown: nobody scrapes an exporter",
         [up(1, "prometheus")],

@@ -243,6 +243,32 @@ def cases() -> Iterator[Case]:
         {85: [], 90: [ISOLATED.alert]},
     )
     yield Case(
+        "SiteIsolated: one reply of a link that flaps and has been down for long is no end of it",
+        scraped(
+            [
+                *cut(BATUMI, suppressed={"flapping": 1}, how={**SILENT, "last_reply_timestamp_seconds": 149}),
+                isolated(),
+            ]
+        ),
+        dict.fromkeys((150, 165, 200, 230), (ISOLATED.alert,)),
+    )
+    yield Case(
+        "SiteRedundancyLost: a link that flaps counts a minute after it fell, and is waited for like others",
+        scraped([*cut(BATUMI[:1], suppressed={"flapping": 1}), *well(BATUMI[1:]), isolated(value=0)]),
+        # The minute of its last reply is over at 85 s.
+        {145: [], 155: [REDUNDANCY.alert]},
+    )
+    yield Case(
+        "ProviderOutage: a link that flaps counts a minute after it fell",
+        scraped(
+            [
+                *cut(THREE, suppressed={"flapping": 1}),
+                *(isolated(value=0, site=link.site) for link in THREE),
+            ]
+        ),
+        {85: [], 90: [PROVIDER.alert]},
+    )
+    yield Case(
         "SiteIsolated: so it is if all of its links flap, and in a mass outage it is not",
         scraped(
             [

@@ -67,7 +67,7 @@ def storage(free: Course, data: Course) -> list[Series]:
 
 
 NOTIFICATIONS = {"integration": "email"}
-FAILED = "alertmanager_notifications_failed_total"
+FAILED = "alertmanager_notification_requests_failed_total"
 FAULTS = (
     counted(
         of_stack("PrometheusRuleFailures", "prometheus", "prometheus", rule_group="sites.yml;sites"),
@@ -91,7 +91,7 @@ FAULTS = (
         FAILED,
         {**NOTIFICATIONS, "reason": "clientError"},
         "Alertmanager alertmanager:1 cannot notify by email",
-        "About 3 notifications by email failed in 5 minutes. Who waits for them there has not been told.",
+        "About 3 tries to notify by email failed in 5 minutes. Who waits there has not been told.",
     ),
     counted(
         of_stack("PrometheusNotificationsFailing", "prometheus", "prometheus"),
@@ -207,7 +207,7 @@ def _more() -> Iterator[Case]:
                 30,
                 of_stack("NotificationsFailing", "alertmanager", "alertmanager", **NOTIFICATIONS),
                 "Alertmanager alertmanager:1 cannot notify by email",
-                "About 3 notifications by email failed in 5 minutes. Who waits for them there has not been told.",
+                "About 3 tries to notify by email failed in 5 minutes. Who waits there has not been told.",
                 "ward-alerts",
             )
         ],

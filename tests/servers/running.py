@@ -200,6 +200,7 @@ class VictoriaMetrics(_Queries):
         "-storageDataPath={folder}/data",
         # Its default hides the newest 30 s from queries; a test reads what it has just written.
         "-search.latencyOffset=0s",
+        "-promscrape.maxScrapeSize=256MiB",
         # What it guesses from the machine's memory is for a machine of its own.
         "-memory.allowedBytes=256MB",
     )

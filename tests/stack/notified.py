@@ -39,7 +39,10 @@ class Sink:
 
     def take(self, body: bytes) -> None:
         message = json.loads(body)
-        about = [message["groupLabels"].get(name) for name in ("site", "provider")]
+        labels = message["groupLabels"]
+        about = [labels.get(name) for name in ("site", "provider")]
+        # A group of critical alerts needs no word of it.
+        about += [labels["severity"]] if labels.get("severity", "critical") != "critical" else []
         alerts: dict[str, dict[str, Mapping[str, Any]]] = {"firing": {}, "resolved": {}}
         for alert in message["alerts"]:
             alerts[alert["status"]][_text(alert["labels"])] = alert

@@ -116,9 +116,10 @@ def one_link_of_two(act: Act) -> None:
     link, group = "site-01-isp-a", "isp site-01"
     act.cut(link)
     act.told(group, f"+IspLinkDown {link}")
-    act.told(group, "+SiteRedundancyLost site-01", seconds=A_MINUTE_LATER)
+    act.told(f"{group} high", "+SiteRedundancyLost site-01", seconds=A_MINUTE_LATER)
     act.restore(link)
-    act.told(group, f"-IspLinkDown {link}", "-SiteRedundancyLost site-01")
+    act.told(group, f"-IspLinkDown {link}")
+    act.told(f"{group} high", "-SiteRedundancyLost site-01")
 
 
 def both_links(act: Act) -> None:
@@ -212,13 +213,13 @@ def latency(act: Act) -> None:
         act.slow("site-09-isp-a", seconds)
         act.slow("site-09-sw1", seconds * 2)
         act.pause(4)
-    act.told("isp site-09", "+IspLinkHighLatency site-09-isp-a", seconds=A_MINUTE_LATER)
+    act.told("isp site-09 high", "+IspLinkHighLatency site-09-isp-a", seconds=A_MINUTE_LATER)
     act.told("chat site-09", "+DeviceHighLatency site-09-sw1")
     for seconds in (0.09, 0.06):
         act.slow("site-09-isp-a", seconds)
         act.slow("site-09-sw1", seconds * 2)
         act.pause(4)
-    act.told("isp site-09", "-IspLinkHighLatency site-09-isp-a")
+    act.told("isp site-09 high", "-IspLinkHighLatency site-09-isp-a")
     act.told("chat site-09", "-DeviceHighLatency site-09-sw1")
 
 
@@ -226,16 +227,16 @@ def loss(act: Act) -> None:
     """One or two probes of four are lost, and none again: one alert, and its end; 5 % for a link, 10 % else."""
     devices = ["site-10-isp-b", "site-10-sw1"]
     act.flap(devices, up=2.8, down=1.2, times=100)
-    act.told("isp site-10", "+IspLinkPacketLoss site-10-isp-b", seconds=A_MINUTE_LATER)
+    act.told("isp site-10 high", "+IspLinkPacketLoss site-10-isp-b", seconds=A_MINUTE_LATER)
     act.told("chat site-10", "+DevicePacketLoss site-10-sw1")
     act.restore(*devices)
-    act.told("isp site-10", "-IspLinkPacketLoss site-10-isp-b")
+    act.told("isp site-10 high", "-IspLinkPacketLoss site-10-isp-b")
     act.told("chat site-10", "-DevicePacketLoss site-10-sw1")
 
 
 def nearly(act: Act) -> None:
     """Just below the limits, for as long as everything else takes: nobody hears of it."""
-    act.never_told("isp site-11", "chat site-11")
+    act.never_told("isp site-11", "isp site-11 high", "chat site-11")
     act.slow("site-11-isp-a", 0.085)
     act.slow("site-11-sw1", 0.18)
     # Of the 20 probes that loss is judged by: one of a link's at most, two of a device's.
@@ -301,7 +302,7 @@ def outages_before_the_exporter_dies(act: Act) -> None:
     links = (f"+IspLinkDown site-23-{link}" for link in ("isp-a", "isp-b"))
     act.told("isp site-23", "+SiteIsolated site-23", *links)
     act.told("team site-22", "+DeviceDown site-22-sw1")
-    act.told("isp site-20", "+SiteRedundancyLost site-20", seconds=A_MINUTE_LATER)
+    act.told("isp site-20 high", "+SiteRedundancyLost site-20", seconds=A_MINUTE_LATER)
 
 
 def exporter_dies(act: Act) -> None:
@@ -320,7 +321,8 @@ def exporter_dies(act: Act) -> None:
     # What was down all the time is resolved, once.
     act.restore("site-20-isp-a", "site-22-sw1", *_behind("site-22-sw1"))
     act.stage.net.restore(networks(23))
-    act.told("isp site-20", "-IspLinkDown site-20-isp-a", "-SiteRedundancyLost site-20")
+    act.told("isp site-20", "-IspLinkDown site-20-isp-a")
+    act.told("isp site-20 high", "-SiteRedundancyLost site-20")
     links = (f"-IspLinkDown site-23-{link}" for link in ("isp-a", "isp-b"))
     act.told("isp site-23", "-SiteIsolated site-23", *links)
     act.told("team site-22", "-DeviceDown site-22-sw1")
