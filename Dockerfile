@@ -9,7 +9,7 @@ WORKDIR /src
 # What seldom changes comes first: a change of the exporter alone installs nothing else again.
 COPY requirements.lock ./
 RUN /opt/ward/bin/pip install --only-binary=:all: --require-hashes -r requirements.lock
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
 RUN /opt/ward/bin/pip install --no-deps --no-build-isolation . \
  && /opt/ward/bin/pip uninstall -y flit_core setuptools pip \

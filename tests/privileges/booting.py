@@ -13,7 +13,8 @@ from tests.privileges.users import interpreter_for_all
 from tests.serving import PROGRAM, until
 from tests.simnet import Simnet
 
-UNIT = Path(__file__).parents[2] / "deploy/systemd/ward-exporter.service"
+ROOT = Path(__file__).resolve().parents[2]
+UNIT = ROOT / "deploy/systemd/ward-exporter.service"
 NAME = "ward-exporter"
 #: In place of /etc/ward, which a machine may have.
 ETC = "/run/ward-etc"
@@ -41,13 +42,15 @@ class Systemd:
         self.log = folder / "log"
         output = "".join(f"Standard{name}=append:{self.log}\n" for name in ("Output", "Error"))
         (units / f"{NAME}.service.d" / "here.conf").write_text(f"[Service]\n{output}{_home()}{more}")
-        place = shlex.quote(str(folder))
+        place, checkout = shlex.quote(str(folder)), shlex.quote(str(ROOT))
         script = f"""
             umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup
             mount -t tmpfs -o mode=0755 tmpfs /run
             mkdir {ETC} /run/hold && mount --bind {shlex.quote(str(etc))} {ETC} && mount --bind {place} /run/hold
+            mkdir /run/checkout && mount --bind {checkout} /run/checkout
             for path in /var/lib /var/tmp /tmp; do mount -t tmpfs -o mode=1777 tmpfs $path; done
             mkdir {place} && mount --bind /run/hold {place} && umount /run/hold
+            mkdir -p {checkout} && mount --bind /run/checkout {checkout} && umount /run/checkout
             # As on any machine: systemd mounts a unit's credentials in a namespace of their own.
             mount --make-rshared /
             exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
@@ -105,7 +108,8 @@ class Systemd:
 
 
 def _home() -> str:
-    """ProtectHome= hides an interpreter that lies in a home."""
+    """ProtectHome= hides an interpreter that lies in a home, PrivateTmp= a checkout that lies in /tmp."""
     base = Path(sys.base_prefix).resolve()
+    lines = f"BindReadOnlyPaths={ROOT}\n" if ROOT.is_relative_to("/tmp") else ""
     hidden = any(base.is_relative_to(home) for home in ("/root", "/home"))
-    return f"ProtectHome=tmpfs\nBindReadOnlyPaths={base}\n" if hidden else ""
+    return lines + (f"ProtectHome=tmpfs\nBindReadOnlyPaths={base}\n" if hidden else "")

@@ -110,9 +110,9 @@ class Tool:
 
 
 def tools() -> list[Tool]:
-    """promtool of each generation that is here, and vmalert-tool, which came after the floor."""
-    found = [Tool(generation, "promtool") for generation in generations()]
-    return [*found, Tool(TRIXIE, "vmalert-tool")] if TRIXIE in generations() else found
+    """The newest promtool that is here, and vmalert-tool, which came after the floor."""
+    newest = [Tool(generations()[-1], "promtool")]
+    return [*newest, Tool(TRIXIE, "vmalert-tool")] if TRIXIE in generations() else newest
 
 
 def _numbered(number: int, case: Case) -> Case:
