@@ -247,6 +247,6 @@ def test_alert_log_prints_it(generation: Generation) -> None:
             post(running, link("a1", "a") | at | {"annotations": {"summary": "ISP link a1 is down"}})
             until(lambda: len(log.lines) == 2, 30)
         assert log.end() == [
-            "isp: 1 firing, site a",
+            "isp: 1 firing, severity critical, site a",
             "  FIRING critical IspLinkDown a a1 magti: ISP link a1 is down, since 2025-03-27 03:12:45",
         ]

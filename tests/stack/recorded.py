@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -79,6 +80,38 @@ class Run:
             if o.device == device
         ]
         return f"{device}, outages: {', '.join(told) or 'none'}"
+
+
+class Recording(threading.Thread):
+    """A run that is played while other tests run; all of it stays up until `end`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._over, self._recorded = threading.Event(), threading.Event()
+        self._run: Run | None = None
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            with Simnet() as net, record(net) as self._run:
+                self._recorded.set()
+                self._over.wait()
+        except BaseException as error:
+            self._error = error
+            self._recorded.set()
+
+    def result(self) -> Run:
+        """Waits for it. Raises what has stopped it."""
+        self._recorded.wait()
+        if self._error is not None:
+            raise self._error
+        assert self._run is not None
+        return self._run
+
+    def end(self) -> None:
+        self._over.set()
+        self.join()
 
 
 @contextmanager

@@ -10,16 +10,14 @@ import statistics
 import subprocess
 from bisect import bisect
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
 
 from tests.servers import Generation, generations, program
-from tests.simnet import Simnet
 from tests.stack import views
 from tests.stack.branches import by_name
-from tests.stack.recorded import GLITCH, REROUTED, SECONDS, Run, record
+from tests.stack.recorded import GLITCH, REROUTED, SECONDS, Run
 
 SCRAPE_INTERVAL, TIMEOUT = 5.0, 1.0
 #: How late the loop may learn of a reply or of a timeout, on a busy machine.
@@ -34,12 +32,6 @@ CLOCK_ERROR = 0.0002
 every_view = pytest.mark.parametrize("name", views.NAMES)
 every_generation = pytest.mark.parametrize("generation", generations(), ids=lambda one: one.name)
 every_prometheus = pytest.mark.parametrize("name", [name for name in views.NAMES if name.startswith("prometheus")])
-
-
-@pytest.fixture(scope="module")
-def run(module_simnet: Simnet) -> Iterator[Run]:
-    with record(module_simnet) as recorded:
-        yield recorded
 
 
 @every_view
