@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,18 @@ from typing import Any
 from exporter import values
 from exporter.config_auths import AUTHS, KEY_SOURCES, Auth, AuthReader
 from exporter.fields import ABSENT, ListOf, Reader, Table, WrongError, did_you_mean, listed, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Interfaces:
+    """Which interfaces a device is asked for: those that have one of each that is given."""
+
+    admin_status: tuple[str, ...] = ()
+    #: Names of the IANAifType, such as ethernetCsmacd.
+    types: tuple[str, ...] = ()
+    #: Searched in ifName and ifAlias.
+    names: tuple[re.Pattern[str], ...] = ()
+    aliases: tuple[re.Pattern[str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +37,7 @@ class SnmpSettings:
     workers: int = 1
     auths: Mapping[str, Auth] = field(default_factory=dict)
     modules: tuple[Path, ...] = ()
+    interfaces: Interfaces = Interfaces()
     #: What devices may name: also the auths that are refused for their own mistakes. None where nobody can tell.
     auth_names: frozenset[str] | None = frozenset()
     #: What secrets were read from.
@@ -45,6 +59,23 @@ def _module_names(value: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+#: Of ifAdminStatus (RFC 2863).
+ADMIN_STATUS = {"up": 1, "down": 2, "testing": 3}
+
+
+def _admin_status(value: Any) -> str:
+    if value not in ADMIN_STATUS:
+        raise WrongError(f"one of {listed(ADMIN_STATUS)}")
+    return str(value)
+
+
+def _regex(value: Any) -> re.Pattern[str]:
+    try:
+        return re.compile(values.text(value))
+    except (re.error, OverflowError, RecursionError) as error:
+        raise WrongError(f"a regular expression ({error})") from error
+
+
 _COMMUNITY_HINT = "it belongs to an auth under snmp.auths in ward.yml, which the key 'auth' names"
 #: The keys of a class or device.
 OPTIONS = Table(
@@ -62,6 +93,14 @@ SNMP = Table(
         "auths": AUTHS,
         **KEY_SOURCES,
         "modules": ListOf(values.name),
+        "interfaces": Table(
+            {
+                "admin_status": ListOf(_admin_status),
+                "types": ListOf(values.name),
+                "names": ListOf(_regex),
+                "aliases": ListOf(_regex),
+            }
+        ),
     },
     hints={"community": _COMMUNITY_HINT},
 )
@@ -74,13 +113,16 @@ def read_snmp(reader: Reader, folder: Path, keys: Mapping[str, Any], written: An
         return SnmpSettings(auth_names=None if written is not None else frozenset())
     auths = written.get("auths")
     names = frozenset(auths or ()) if isinstance(auths, dict | None) else None
-    given = {key: value for key, value in keys.items() if key not in {"auths", "modules", *KEY_SOURCES}}
+    given = {
+        key: value for key, value in keys.items() if key not in {"auths", "modules", "interfaces", *KEY_SOURCES}
+    }
     given.setdefault("slow_interval", max(SnmpSettings().slow_interval, keys.get("interval", 0.0)))
     secrets = AuthReader(reader, folder, keys, written)
     settings = SnmpSettings(
         **given,
         auths=secrets.read(),
         modules=_modules(reader, folder, keys.get("modules", [])),
+        interfaces=_interfaces(keys.get("interfaces", {})),
         auth_names=names,
         secret_files=tuple(dict.fromkeys(secrets.files)),
     )
@@ -107,6 +149,10 @@ def _modules(reader: Reader, folder: Path, files: list[Any]) -> tuple[Path, ...]
             already = f"{file!r} is the file snmp.modules[{first[file]}] already"
             reader.problem(("snmp", "modules", position), already)
     return tuple(folder / file for file in first)
+
+
+def _interfaces(keys: Mapping[str, list[Any]]) -> Interfaces:
+    return Interfaces(**{key: tuple(item for item in items if item is not ABSENT) for key, items in keys.items()})
 
 
 def wrong_auth(options: Mapping[str, Any], settings: SnmpSettings) -> str:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.config import Settings
 from exporter.errors import ConfigError, Problem
 from exporter.inventory.device import Device
+from exporter.snmp.interfaces import filtered, unknown_types
 from exporter.snmp.modules import Module, load_modules, shipped
 
 
 def modules_of(settings: Settings, devices: Sequence[Device]) -> Mapping[str, Module]:
     """The shipped modules and the user's own, where any device is polled; raises ConfigError with all problems."""
-    found: dict[str, Module] = shipped() if any(device.snmp for device in devices) else {}
-    problems: list[Problem] = []
+    wanted = settings.snmp.interfaces
+    own = shipped() if wanted.types or any(device.snmp for device in devices) else {}
+    types = {number: name for module in own.values() for number, name in _interface_types(module)}
+    found = dict(own)
+    problems = [
+        Problem(str(settings.path), None, "snmp.interfaces.types", message)
+        for message in unknown_types(wanted, types)
+    ]
     for path in settings.snmp.modules:
         try:
             found |= load_modules(path).modules
@@ -28,4 +35,11 @@ def modules_of(settings: Settings, devices: Sequence[Device]) -> Mapping[str, Mo
                 problems.append(Problem(str(settings.path), None, "snmp.modules", message))
     if problems:
         raise ConfigError(problems)
-    return found
+    return filtered(found, wanted, types)
+
+
+def _interface_types(module: Module) -> Iterator[tuple[int, str]]:
+    """Numbers and names of the IANAifType, if this is the module that has them."""
+    for metric in module.metrics:
+        if metric.name == "ifType":
+            yield from metric.enum_values.items()

@@ -77,7 +77,8 @@ class Assignment:
 
 @dataclass(slots=True)
 class Polled:
-    """What became of one poll; `at` is Unix time, counters run since the process knows the device.
+    """What became of one poll, begun `at` (Unix time) and `began` (CLOCK_MONOTONIC, which no step of the wall clock
+    moves); counters run since the process knows the device.
 
     `failure` is "" or the kind of the error that kept something back: with blocks, the poll is a partial one.
     `problem` says more of it, for the log.
@@ -85,6 +86,7 @@ class Polled:
 
     device: str
     at: float
+    began: float
     duration: float
     page: Page
     modules: tuple[str, ...] = ()

@@ -78,12 +78,19 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """Ask `targets` only for the rows at which `oid` has a value in which one of `values` is found."""
+class Condition:
+    """That the column `oid` has a value, written as text, in which one of `values` is found."""
 
     oid: bytes
-    targets: tuple[bytes, ...]
     values: tuple[re.Pattern[str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Ask `targets` only for the rows that meet all of `conditions`; a file gives a filter one of them."""
+
+    targets: tuple[bytes, ...]
+    conditions: tuple[Condition, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,7 @@ class Module:
     max_repetitions: int | None = None
     retries: int | None = None
     timeout: float | None = None
+    #: Of several for the same column the last one counts.
     filters: tuple[Filter, ...] = ()
     allow_nonincreasing_oids: bool = False
     #: What metrics are made of: subtrees to walk and instances to get, each interval.
@@ -192,7 +200,7 @@ def _module(reader: Reader, name: str, keys: dict[str, Any]) -> Module:
             metrics.append(_metric(reader, metric, written, (*way, "metrics", position)))
     walk, get = (tuple(oid for oid in keys.pop(key, ()) if oid is not ABSENT) for key in ("walk", "get"))
     filters = tuple(
-        Filter(one["oid"], tuple(one["targets"]), tuple(one["values"]))
+        Filter(tuple(one["targets"]), (Condition(one["oid"], tuple(one["values"])),))
         for one in keys.pop("filters", ())
         if one is not ABSENT and len(one) == 3 and ABSENT not in [*one["targets"], *one["values"]]
     )

@@ -13,7 +13,7 @@ from exporter.snmp import classify, decode
 from exporter.snmp.ber import VarBind
 from exporter.snmp.jobs import Access, Assignment, Job, Polled
 from exporter.snmp.layout import Layout
-from exporter.snmp.modules import Filter, Module
+from exporter.snmp.modules import Condition, Module
 from exporter.snmp.render import Page, Renderer
 from exporter.snmp.session import Agent, Session
 from exporter.snmp.vitals import Vitals, is_told_by
@@ -98,7 +98,7 @@ class Watch:
         page = self._renderer.render(polls) if self._renderer is not None else Page()
         self._duplicates += page.duplicates
         self._over_limit += page.over_limit
-        polled = Polled(self.job.device, begin, time.monotonic() - start, page)
+        polled = Polled(self.job.device, begin, start, time.monotonic() - start, page)
         polled.modules = tuple(layout.module.name for layout in self._chosen)
         if failure is not None:
             polled.failure, polled.problem = failure.kind, str(failure)
@@ -172,22 +172,32 @@ class Watch:
     async def _filtered(self, client: Client, module: Module, repetitions: int) -> tuple[list[bytes], list[bytes]]:
         """Columns to walk and instances to get, after the module's filters."""
         columns, instances = list(module.columns), list(module.instances)
-        for one in module.filters:
-            rows = [
-                oid[len(one.oid) :]
-                for oid, tag, value in await client.walk([one.oid], repetitions)
-                if _passes(one, tag, value)
-            ]
+        for one in reversed(module.filters):
             taken = [column for column in columns if column.startswith(one.targets)]
-            columns = [column for column in columns if column not in taken]
-            instances += [column + row for column in taken for row in rows]
+            if taken:
+                rows = await self._passing(client, one.conditions, repetitions)
+                columns = [column for column in columns if column not in taken]
+                instances += [column + row for column in taken for row in rows]
         return columns, instances
+
+    async def _passing(self, client: Client, conditions: Sequence[Condition], repetitions: int) -> list[bytes]:
+        """The rows that meet all conditions, in the order of the first one's column."""
+        passing = [
+            [
+                oid[len(condition.oid) :]
+                for oid, tag, value in await client.walk([condition.oid], repetitions)
+                if _meets(condition, tag, value)
+            ]
+            for condition in conditions
+        ]
+        common = set(passing[0]).intersection(*passing)
+        return [row for row in passing[0] if row in common]
 
 
 #: Kinds of error behind which there is no answer to anything.
 _SILENCE = frozenset({"timeout", "unreachable"})
 
 
-def _passes(one: Filter, tag: int, value: bytes) -> bool:
+def _meets(condition: Condition, tag: int, value: bytes) -> bool:
     text = decode.text(tag, value, "DisplayString")
-    return any(pattern.search(text) for pattern in one.values)
+    return any(pattern.search(text) for pattern in condition.values)

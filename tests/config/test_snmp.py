@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from exporter.config import load_settings
 from exporter.config_auths import CommunityAuth, UserAuth
-from exporter.config_snmp import SnmpSettings
+from exporter.config_snmp import Interfaces, SnmpSettings
 from exporter.credentials import Secret
 from exporter.errors import ConfigError
 from tests.config.test_settings import expected
@@ -43,6 +44,9 @@ def test_every_key_reaches_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
         workers=4,
         auths=auths,
         modules=(HERE / "snmp.yml", Path("/etc/ward/own.yml")),
+        interfaces=Interfaces(
+            ("up", "testing"), ("ethernetCsmacd",), (re.compile("^Gi"), re.compile("^Te")), (re.compile("uplink"),)
+        ),
         auth_names=frozenset(auths),
         secret_files=tuple(HERE / "secrets" / name for name in ("key", "branch", "edited")),
     )

@@ -88,7 +88,7 @@ def test_what_a_person_writes_by_hand() -> None:
     assert module.allow_nonincreasing_oids
     (only,) = module.filters
     assert isinstance(only, Filter)
-    assert [pattern.pattern for pattern in only.values] == ["1", "^2$"]
+    assert [pattern.pattern for one in only.conditions for pattern in one.values] == ["1", "^2$"]
     extracts = {suffix: several[0].regex for suffix, several in module.metrics[0].regex_extracts.items()}
     found = extracts["Major"].fullmatch("IOS, Version 15.2(4)")
     assert found
