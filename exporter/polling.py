@@ -59,7 +59,7 @@ class Polling:
 
     def render(self, shard: tuple[int, int]) -> bytes:
         """The page at /metrics/snmp; runs in a thread of its own."""
-        now = time.time()
+        now = time.monotonic()
         polls = self._pool.polls
         return b"".join(exposition.render(polls, self._labels, self._pool.restarts, now - self._oldest, shard))
 

@@ -60,7 +60,7 @@ def render(
 ) -> Iterator[bytes]:
     """The page's families, each whole.
 
-    `labels` of devices are rendered, with braces; samples of polls from before `oldest` (Unix time) are left out.
+    `labels` of devices are rendered, with braces; polls that began before `oldest` (CLOCK_MONOTONIC) are stale.
     """
     number, shards = shard
     chosen = [polls[device] for device in labels if device in polls and shard_of(device, shards) == number]
@@ -70,7 +70,7 @@ def render(
     blocks: dict[str, list[bytes]] = {}
     heads: dict[str, bytes] = {}
     for polled in chosen:
-        for name, (kind, text, lines) in polled.page.blocks.items() if polled.at >= oldest else ():
+        for name, (kind, text, lines) in polled.page.blocks.items() if polled.began >= oldest else ():
             if name not in heads:
                 heads[name] = f"# HELP {name} {text}\n# TYPE {name} {kind}\n".encode()
                 blocks[name] = []
@@ -82,7 +82,7 @@ def render(
 
 def _polling(polls: Sequence[Polled], labels: Mapping[str, str], oldest: float) -> Iterator[bytes]:
     series = [labels[polled.device] for polled in polls]
-    answered = [int(polled.at >= oldest and (not polled.failure or polled.page.samples > 0)) for polled in polls]
+    answered = [int(polled.began >= oldest and (not polled.failure or polled.page.samples > 0)) for polled in polls]
     yield block(UP, series, answered)
     yield block(PARTIAL, series, [int(bool(polled.failure) and polled.page.samples > 0) for polled in polls])
     yield block(DURATION, series, [round(polled.duration, 6) for polled in polls])
