@@ -25,6 +25,8 @@ _SO_MEMINFO, _MEMINFO_WORDS, _MEMINFO_HELD, _MEMINFO_ROOM, _MEMINFO_DROPS = 55, 
 _STAMPING = 0x2 | 0x8 | 0x10 | 0x80 | 0x800  # TX_SOFTWARE, RX_SOFTWARE, SOFTWARE, OPT_ID, OPT_TSONLY
 _ORIGIN_TIMESTAMPING = 4
 _ORIGIN_ICMP = 2, 3
+#: In the control data of an ICMP error without a stamp.
+_ORIGIN_AT = 20
 
 _IP_RECVERR, _IP_RECVTTL, _IP_MTU_DISCOVER = 11, 12, 10
 _IPV6_RECVERR, _IPV6_RECVHOPLIMIT, _IPV6_MTU_DISCOVER, _IPV6_DONTFRAG = 25, 51, 23, 62
@@ -84,6 +86,10 @@ class Channel:
             raise SocketPermissionError(str(error)) from error
         self.sock.setblocking(False)
         self.descriptor = self.sock.fileno()
+        #: ICMP errors come over the error queue, and fail the next send or read whatever that is about.
+        self.reports_errors = not raw or family == socket.AF_INET
+        #: How many have come so.
+        self.errors_told = 0
         #: Packets that were lost for want of buffer, as of the last `watch_buffer`.
         self.overflows = 0
         self._held = self._drops = 0
@@ -118,8 +124,9 @@ class Channel:
             self._filter_types()
         if self.family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_DONT)
+            # On a raw socket too: without it, of IPv4, what a full queue has dropped counts as sent.
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
             if not self.raw:
-                sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
                 sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
                 sock.bind(("0.0.0.0", 0))
         else:
@@ -168,9 +175,9 @@ class Channel:
         self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, _STAMPING)
         self._keys = 0
 
-    def clear_error(self) -> None:
-        """Take the pending error off a datagram socket, which the next send would report as its own."""
-        self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    def clear_error(self) -> int:
+        """Take the pending error off the socket, which the next send or read would report as its own; 0: none."""
+        return self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
     def watch_buffer(self) -> None:
         """Count what the receive buffer has lost; to be called before each time that it is emptied.
@@ -206,10 +213,15 @@ class Channel:
                 chosen = controls
             else:
                 chosen = controls[ours]
-                for index in np.flatnonzero(~ours):
-                    found = self._queued_error(receiver, int(index), bool(stamped[index]))
-                    if found is not None:
-                        errors.append(found)
+                if self.raw:
+                    # It is given them as packets too.
+                    origin = np.where(stamped, controls["origin"], receiver.controls[:count, _ORIGIN_AT])
+                    self.errors_told += int(np.isin(origin[~ours], _ORIGIN_ICMP).sum())
+                else:
+                    found = [self._queued_error(receiver, int(i), bool(stamped[i])) for i in np.flatnonzero(~ours)]
+                    whole = [error for error in found if error is not None]
+                    self.errors_told += len(whole)
+                    errors += whole
             slots.append(self._slot_of_key[chosen["key"] % len(self._slot_of_key)])
             stamps.append(chosen["seconds"] * 1_000_000_000 + chosen["nanoseconds"])
         if len(slots) == 1:

@@ -28,7 +28,7 @@ BATCH = 1024
 NO_BLOCK = 255
 _MAX_PAYLOAD = 65_507
 _STANDARD_PAYLOAD = 56
-#: A datagram socket reports ICMP errors of earlier requests in place of a send or a read; so often at most.
+#: A socket reports ICMP errors of earlier requests in place of a send or a read; so often at most.
 _PENDING_ERRORS = 100
 _IP_TOS, _IP_PKTINFO, _IPV6_TCLASS, _IPV6_PKTINFO = 1, 8, 67, 50
 
@@ -118,8 +118,8 @@ class KernelTransport:
         try:
             self._renew(blocks)
             # What came in between the opening of a raw socket and its filter is not for us.
-            while raw and self._receiver.receive(self._channels[0].descriptor):
-                pass
+            if raw:
+                self._read(self._channels[0], [])
         except BaseException:
             self.close()
             raise
@@ -206,7 +206,6 @@ class KernelTransport:
         while done < count and not busy:
             run = done + int(np.argmax(np.append(blocks[done:], -1) != blocks[done]))
             channel = self._channels[int(blocks[done])]
-            channel.clear_error()
             done, busy = self._send_run(channel, batch.profile, slots, done, run, refused)
         return Sent(done, refused, busy)
 
@@ -220,18 +219,21 @@ class KernelTransport:
         refused: list[tuple[int, int]],
     ) -> tuple[int, int]:
         channel.set_dont_fragment(profile.dont_fragment)
+        if channel.reports_errors:
+            channel.clear_error()
         tries = 0
         while first < end:
             try:
                 count = self._sender.send(channel.descriptor, first, end)
             except OSError as error:
-                queued = len(self._queued)
+                told = channel.errors_told
                 self._restart_keys(channel)
                 code = error.errno or 0
                 if code in BUSY:
                     return first, code
                 # Another ICMP error in the queue, or one that was read before, may be what this speaks of.
-                if not self._raw and (not tries or len(self._queued) > queued) and tries < _PENDING_ERRORS:
+                another = not tries or channel.errors_told > told
+                if channel.reports_errors and another and tries < _PENDING_ERRORS:
                     tries += 1
                     continue
                 refused.append((first, code))
@@ -269,9 +271,9 @@ class KernelTransport:
             try:
                 count = receiver.receive(channel.descriptor)
             except OSError:
-                # The pending error of a datagram socket, which is on its error queue too; any other one stays.
+                # A pending error, which is on the error queue too; any other one stays.
                 failures += 1
-                if self._raw or failures > _PENDING_ERRORS:
+                if not channel.reports_errors or failures > _PENDING_ERRORS:
                     raise
                 continue
             if count:
@@ -283,6 +285,10 @@ class KernelTransport:
                         self._received_controls[:count],
                     )
                 )
+            if count < BATCH and channel.reports_errors and failures < _PENDING_ERRORS and channel.clear_error():
+                # It came in the middle, and may have cut this read short.
+                failures += 1
+                count = BATCH
 
     def transmit_stamps(self) -> tuple[Ints, Ints]:
         """Slots and CLOCK_REALTIME ns of what the kernel has sent; `receive` collects them, this hands them out."""

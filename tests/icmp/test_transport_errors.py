@@ -10,6 +10,7 @@ import time
 import pytest
 
 from exporter.errors import SocketPermissionError
+from tests.faults.causes import narrow_link
 from tests.icmp.wire import EVERYWHERE, KINDS, REFUSALS, SOURCES, Wire, addresses, descriptors, furnish
 from tests.simnet import Simnet
 from tests.simnet.behaviour import ERRORS_V4
@@ -207,3 +208,24 @@ def test_raw_rotation_that_fails_changes_nothing(net: Simnet, family: int) -> No
         wire.send(addresses(family, 10), 10)
         wire.listen(20)
         assert all(map(wire.honest, range(20)))
+
+
+@pytest.mark.parametrize(
+    ("family", "raw"), [(socket.AF_INET, True), (socket.AF_INET, False), (socket.AF_INET6, True)]
+)
+def test_a_queue_that_is_full(net: Simnet, family: int, raw: bool) -> None:
+    """What the way out has no room for is told, and was not sent: it can be sent again when there is room. Of IPv6
+    datagram sockets Linux keeps it to itself."""
+    net.set(EVERYWHERE)
+    targets = addresses(family, 100)
+    with Wire(net, family, raw) as wire:
+        done = 0
+        with narrow_link(net, "64kbit"):
+            sent = wire.send(targets)
+            assert (sent.busy, sent.refused) == (errno.ENOBUFS, [])
+            assert 0 < sent.done < len(targets)
+            done = sent.done
+            wire.listen(done)
+        assert wire.send(targets[done:], done) == (len(targets) - done, [], 0)
+        wire.listen(len(targets))
+        assert all(map(wire.honest, range(len(targets))))
