@@ -75,12 +75,13 @@ class Connections:
     def gone(self, connection: Connection) -> None:
         self._remove(connection)
 
-    def drop_stalled(self, seconds: float) -> None:
-        """End the one whose client has not read for longest, if that is longer than `seconds`."""
-        stalled = [connection for connection in self._busy if connection.stalled is not None]
-        longest = min(stalled, key=lambda connection: connection.stalled or 0.0, default=None)
-        if longest is not None and time.monotonic() - (longest.stalled or 0.0) > seconds:
-            self._drop(longest)
+    def drop_stalled(self, seconds: float, most: int) -> None:
+        """End up to so many whose clients have not read for longer than `seconds`, the longest first."""
+        latest = time.monotonic() - seconds
+        stalled = [(one.stalled, number, one) for number, one in enumerate(self._busy) if one.stalled is not None]
+        for since, _, connection in sorted(stalled)[:most]:
+            if since < latest:
+                self._drop(connection)
 
     def drop_fresh(self) -> None:
         """End those that have not asked for anything."""

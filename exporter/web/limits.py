@@ -14,8 +14,9 @@ EXEMPT = ("/-/", "/api/v1/events")
 MOST_REQUESTS = 40
 #: Then 503: what is answered later, a scraper no longer waits for.
 WAIT_SECONDS = 2.0
-#: In a full house, a client that has not read for so long makes room.
+#: In a full house, a client that has not read for so long makes room; looked for this often while anybody waits.
 _PATIENCE_SECONDS = 1.0
+_LOOK_SECONDS = 0.25
 
 MAX_BODY = 64 * 2**10
 _PIECE = 64 * 2**10
@@ -36,23 +37,35 @@ class AtOnce:
         self._app = app
         self._connections = connections
         self._places = asyncio.Semaphore(MOST_REQUESTS)
+        self._waiting = 0
+        self._look: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].startswith(EXEMPT):
             await self._app(scope, receive, send)
             return
-        if self._places.locked():
-            self._connections.drop_stalled(_PATIENCE_SECONDS)
+        self._waiting += 1
+        if self._places.locked() and self._look is None:
+            self._make_room()
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 await self._places.acquire()
         except TimeoutError:
             await too_busy()(scope, receive, send)
             return
+        finally:
+            self._waiting -= 1
         try:
             await self._app(scope, receive, send)
         finally:
             self._places.release()
+
+    def _make_room(self) -> None:
+        """End those that do not read, as many as there are that wait, and look again as long as there are any."""
+        self._look = None
+        if self._waiting:
+            self._connections.drop_stalled(_PATIENCE_SECONDS, self._waiting)
+            self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._make_room)
 
 
 class Sizes:
