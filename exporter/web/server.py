@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -26,6 +27,9 @@ _BACKLOG = 1024
 _AT_ONCE = 64
 _HANDSHAKE_SECONDS = 5.0
 _TLS_CLOSE_SECONDS = 2.0
+#: Why accept(2) fails for a while, and how often that is told.
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_TOLD_SECONDS = 60.0
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 26\r\n"
     b"Retry-After: 1\r\nConnection: close\r\n\r\ntoo many requests at once\n"
@@ -59,6 +63,7 @@ class Server(uvicorn.Server):
         # Not `or`: without any connection it is as good as false.
         self._connections = Connections(most_connections()) if connections is None else connections
         self._handshakes: set[asyncio.Task[None]] = set()
+        self._exhausted_until = 0.0
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -68,6 +73,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, but TLS is decided connection by connection, and those in a handshake are counted too."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._failed)
         self.servers = []
         for listening in sockets or ():
             server = await loop.create_server(lambda: _Entry(self._accept), sock=listening, backlog=_AT_ONCE)
@@ -75,6 +81,15 @@ class Server(uvicorn.Server):
             # asyncio takes as many at once as it lets wait; others are to be served in between, none turned away.
             listening.listen(_BACKLOG)
         self.started = True
+
+    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Tell once what asyncio tells 64 times a second, as long as connections wait and cannot be accepted."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in _EXHAUSTED:
+            loop.default_exception_handler(context)
+        elif loop.time() >= self._exhausted_until:
+            self._exhausted_until = loop.time() + _TOLD_SECONDS
+            log.warning("connections have to wait: %s", error.strerror)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._connections.drop_fresh()
