@@ -190,7 +190,8 @@ class Verdicts:
         """Verdicts of these rows have changed, and not for the first time."""
         columns = self.columns
         columns.changes[rows] += 1
-        lasted = wall - columns.last_change[rows]
+        # 0 behind a wall clock that was set back meanwhile.
+        lasted = np.maximum(wall - columns.last_change[rows], 0)
         columns.last_change[rows] = wall
         self._changed = True
         self._tell(rows, lasted, wall)
