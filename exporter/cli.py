@@ -12,6 +12,7 @@ from pathlib import Path
 
 from exporter import __version__, logs, privileges
 from exporter.errors import WardError
+from exporter.inventory.shard import WHOLE, Shard
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,8 +41,16 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="TLS, users and limits of the web interface, in exporter-toolkit's format; without it, all is open",
     )
+    shard = argparse.ArgumentParser(add_help=False)
+    shard.add_argument(
+        "--shard",
+        type=_shard,
+        default=WHOLE,
+        metavar="I/N",
+        help="one of N parts of the inventory, 0/N to N-1/N; default: %(default)s, all of it",
+    )
     serve = commands.add_parser(
-        "serve", parents=[config, web], help="probe, and serve /metrics", allow_abbrev=False
+        "serve", parents=[config, web, shard], help="probe, and serve /metrics", allow_abbrev=False
     )
     serve.add_argument(
         "--web.listen-address", dest="address", default=":9841", metavar="HOST:PORT", help="default: %(default)s"
@@ -62,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands.add_parser(
         "check",
-        parents=[config, web],
+        parents=[config, web, shard],
         help="list every problem of a configuration and its inventory",
         allow_abbrev=False,
     )
@@ -123,10 +132,17 @@ def _add_discover(discover: argparse.ArgumentParser) -> None:
     )
 
 
+def _shard(text: str) -> Shard:
+    try:
+        return Shard.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _check(options: argparse.Namespace) -> int:
     from exporter.tools.check import check  # noqa: PLC0415 - needs neither web server nor sockets
 
-    return check(options.config, sys.stdout, options.web)
+    return check(options.config, sys.stdout, options.web, options.shard)
 
 
 def _encrypt(options: argparse.Namespace) -> int:
@@ -185,7 +201,8 @@ def _serve(options: argparse.Namespace) -> int:
     from exporter.service import Service  # noqa: PLC0415 - what `check` does without
 
     logs.set_up(options.level, options.format)
-    return Service(options.config, options.address, options.storage, options.web, _sockets_open).run()
+    service = Service(options.config, options.address, options.storage, options.web, _sockets_open, options.shard)
+    return service.run()
 
 
 def _sockets_open() -> None:

@@ -30,6 +30,7 @@ from exporter.icmp.resolver import Resolver
 from exporter.icmp.sizing import MOST_BYTES, MOST_SLOTS, Timing, receive_bytes, slots_needed
 from exporter.icmp.sockets import open_transports
 from exporter.inventory.device import Inventory
+from exporter.inventory.shard import WHOLE, Shard, divide
 from exporter.inventory.sources import Sources
 from exporter.inventory.topology import Topology
 from exporter.notify import Notify
@@ -84,10 +85,11 @@ class Service:
         storage: Path,
         web: Path | None = None,
         sockets_open: Callable[[], None] = lambda: None,
+        shard: Shard = WHOLE,
     ) -> None:
         self._config = config
         self._notify = Notify()
-        self._itself = exposition.Itself()
+        self._itself = exposition.Itself(shard=shard)
         self._process = exposition.Process()
         self._reloading = threading.Lock()
         #: What has failed since it last succeeded: "reload", "refresh".
@@ -269,26 +271,30 @@ class Service:
         return sources, self._read_sources(sources, force=True)
 
     def _read_sources(self, sources: Sources, *, force: bool = False) -> Inventory:
+        shard = Shard(*self._itself.shard)
         try:
-            return sources.read(force=force)
+            inventory = divide(sources.read(force=force), shard)
+            if not inventory.devices:
+                message = f"the part {shard} of it holds no devices; expected fewer parts than there are sites"
+                raise ConfigError([Problem(str(sources.settings.path), None, "inventory", message)])
         except WardError:
             self._show_failed(sources)
             raise
+        return inventory
 
     def _build(self, sources: Sources, inventory: Inventory) -> Running:
         settings = sources.settings
         timing = Timing(settings.probe.interval, settings.probe.timeout)
-        if slots_needed(len(inventory.devices), timing) > MOST_SLOTS:
-            found = (
-                f"{len(inventory.devices)} devices each {timing.interval:g} s, waited for {timing.timeout:g} s each"
-            )
+        count = len(inventory.probed)
+        if slots_needed(count, timing) > MOST_SLOTS:
+            found = f"{count} devices each {timing.interval:g} s, waited for {timing.timeout:g} s each"
             message = f"{found}, are too many probes under way; expected a shorter timeout or a longer interval"
             raise ConfigError([Problem(str(settings.path), None, "probe.timeout", message)])
         topology = Topology(inventory)
         cycles = math.ceil(settings.probe.window / settings.probe.interval)
         rules = Rules(settings.probe.down_after, settings.probe.up_after, cycles, settings.flapping.window)
         verdicts = Verdicts(inventory, topology, rules)
-        plan = Plan(inventory.devices, self._resolver.known)
+        plan = Plan(inventory.probed, self._resolver.known)
         text = DeviceText(verdicts, topology.site_names)
         return Running(settings, sources, plan, verdicts, text, modules_of(settings, inventory.devices))
 
@@ -339,7 +345,7 @@ class Service:
             read, inventory = self._read(self._running.sources)
         else:
             read, inventory = sources, self._read_sources(sources)
-        if sources is not None and (inventory.devices, inventory.sites) == (old.devices, old.sites):
+        if sources is not None and (inventory.probed, inventory.sites) == (old.probed, old.sites):
             self._show_sources(sources, inventory)
             return
         new = self._build(read, inventory)
@@ -354,7 +360,7 @@ class Service:
     def _swap(self, new: Running) -> None:
         """Go over to `new` between two ticks of the loop, or, after _CALL_TIMEOUT, not at all."""
         old = self._running
-        rows = row_map(old.verdicts.inventory.devices, new.verdicts.inventory.devices)
+        rows = row_map(old.verdicts.inventory.probed, new.verdicts.inventory.probed)
         decided = threading.Lock()
 
         def go_over() -> None:

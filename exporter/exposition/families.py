@@ -76,6 +76,7 @@ SOCKET_INFO = Family("ward_probe_socket_info", "gauge", "1; how packets of a fam
 UNRESOLVED = Family("ward_probe_unresolved_names", "gauge", "Host names of the inventory that have no address.")
 
 DEVICES = Family("ward_inventory_devices", "gauge", "Devices in the inventory.")
+SHARDS = Family("ward_inventory_shards", "gauge", "Parts of the inventory; the label is this one's.", ("shard",))
 SOURCE_UP = Family("ward_inventory_source_up", "gauge", "1 if the source could be read the last time.", ("source",))
 SOURCE_DEVICES = Family("ward_inventory_source_devices", "gauge", "Devices that the source holds.", ("source",))
 RELOADED = Family("ward_config_last_reload_successful", "gauge", "1 if the last reload was taken over.")

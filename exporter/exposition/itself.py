@@ -21,6 +21,8 @@ class Itself:
     """What the service knows and the page shows; written by the service, in place."""
 
     interval: float = 0.0
+    #: Which part of the inventory, from 0, and of how many.
+    shard: tuple[int, int] = (0, 1)
     #: Address family and kind of each socket, such as ("ipv4", "raw").
     sockets: tuple[tuple[str, str], ...] = ()
     unresolved: int = 0
@@ -69,6 +71,7 @@ def render(stats: LoopStats, verdicts: Verdicts, itself: Itself) -> Iterator[byt
     )
     yield single(f.UNRESOLVED, itself.unresolved)
     yield single(f.DEVICES, len(verdicts.inventory.devices))
+    yield by_label(f.SHARDS, {str(itself.shard[0]): itself.shard[1]})
     if itself.sources:
         yield by_label(f.SOURCE_UP, {name: int(up) for name, (up, _) in itself.sources.items()})
         yield by_label(f.SOURCE_DEVICES, {name: count for name, (_, count) in itself.sources.items()})
@@ -84,7 +87,7 @@ def render(stats: LoopStats, verdicts: Verdicts, itself: Itself) -> Iterator[byt
 
 
 def _reference(verdicts: Verdicts) -> Iterator[bytes]:
-    recent = verdicts.window.recent(len(verdicts.inventory.devices))
+    recent = verdicts.window.recent(verdicts.columns.count - 1)
     rtts = [rtt for rtt in recent if rtt is not None]
     if rtts:
         yield single(f.REFERENCE_RTT, round(sum(rtts) / len(rtts), 7))

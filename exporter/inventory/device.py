@@ -84,8 +84,17 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All devices in reading order, and the sites by name; `warnings` are for the log and `check`."""
+    """All devices in reading order, and the sites by name; `warnings` are for the log and `check`.
+
+    `beyond` are parents of these devices that another exporter shows: probed here only to know what is behind them.
+    """
 
     devices: tuple[Device, ...]
     sites: Mapping[str, Site] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    beyond: tuple[Device, ...] = ()
+
+    @property
+    def probed(self) -> tuple[Device, ...]:
+        """A row each, in this order."""
+        return self.devices + self.beyond

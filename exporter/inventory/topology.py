@@ -18,6 +18,7 @@ class Topology:
 
     By device: `parent` and `site` (int32 row or -1), `is_isp` (bool). By site: `site_names` (those that a
     device names or the inventory declares, sorted), `local_uplinks` (bool), `isp_links` (how many; int32).
+    What is beyond the inventory is a parent, and of no site.
     """
 
     def __init__(self, inventory: Inventory) -> None:
@@ -25,7 +26,7 @@ class Topology:
         names = {device.site for device in devices if device.site} | set(inventory.sites)
         self.site_names: tuple[str, ...] = tuple(sorted(names))
         site_row = {name: row for row, name in enumerate(self.site_names)}
-        device_row = {device.name: row for row, device in enumerate(devices)}
+        device_row = {device.name: row for row, device in enumerate(inventory.probed)}
         count, sites = len(devices), len(self.site_names)
         self.parent: Rows = np.fromiter((device_row.get(one.parent, -1) for one in devices), np.int32, count)
         self.site: Rows = np.fromiter((site_row.get(one.site, -1) for one in devices), np.int32, count)
@@ -43,7 +44,7 @@ class Topology:
         self._through_site: Mask = depends[self.site] & (self.parent < 0) & ~self.is_isp
 
     def isolated_sites(self, down: Mask) -> Mask:
-        """By site: it has ISP links and all of them are down. `down` has one bool a device."""
+        """By site: it has ISP links and all of them are down. `down` has one bool a row that is probed."""
         lost = np.bincount(self._isp_sites[down[self._isp_rows]], minlength=len(self.site_names))
         isolated: Mask = (self.isp_links > 0) & (lost == self.isp_links)
         return isolated

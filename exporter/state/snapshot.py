@@ -42,7 +42,7 @@ class Capture(NamedTuple):
 
 def identity(verdicts: Verdicts) -> bytes:
     """Names and addresses of the rows; the same for as long as the inventory is."""
-    return json.dumps([[device.name, device.address] for device in verdicts.inventory.devices]).encode()
+    return json.dumps([[device.name, device.address] for device in verdicts.inventory.probed]).encode()
 
 
 def capture(verdicts: Verdicts, rows: bytes) -> Capture:
@@ -139,7 +139,7 @@ def _parse(data: bytes) -> Capture:
 def restore(verdicts: Verdicts, state: Capture) -> int:
     """Give each device that is still the same its state back; returns how many are. Before the loop starts."""
     names = [tuple(pair) for pair in json.loads(state.identity)]
-    position = {(device.name, device.address): row for row, device in enumerate(verdicts.inventory.devices)}
+    position = {(device.name, device.address): row for row, device in enumerate(verdicts.inventory.probed)}
     mapping = np.array([*(position.get(name, -1) for name in names), len(position)], np.int32)
     # What was n seconds ago when it was saved is n seconds and the time between ago now, by the wall clock.
     away = max(0.0, time.time() - state.saved)
@@ -156,6 +156,6 @@ def restore(verdicts: Verdicts, state: Capture) -> int:
     verdicts.columns.copy_from(saved, mapping)
     verdicts.history.restore(Event(*json.loads(line)) for line in state.events)
     for row, at in zip(state.flap_rows.tolist(), state.flap_times.tolist(), strict=True):
-        if mapping[row] >= 0:
+        if 0 <= mapping[row] < len(verdicts.inventory.devices):
             verdicts.flaps.setdefault(int(mapping[row]), deque()).append(at + shift)
     return int((mapping[:-1] >= 0).sum())

@@ -34,6 +34,7 @@ class Suppression:
         self._columns = columns
         self._topology = topology
         self._devices = len(inventory.devices)
+        self._probed = len(inventory.probed)
         self.mass_outage = False
         self.isolated: Flags = np.zeros(len(topology.site_names), np.bool_)
         self.maintenance: Flags = np.zeros(self._devices, np.bool_)
@@ -42,14 +43,15 @@ class Suppression:
     def evaluate(self, now: int, wall: float) -> None:
         """Bring everything up to date; `now` in ns of CLOCK_MONOTONIC, `wall` in Unix seconds."""
         columns, count = self._columns, self._devices
-        down = columns.verdict[:count] == DOWN
-        self.isolated = self._topology.isolated_sites(down)
+        all_down = columns.verdict[: self._probed] == DOWN
+        down = all_down[:count]
+        self.isolated = self._topology.isolated_sites(all_down)
         self.mass_outage = count >= MASS_MINIMUM and 2 * int(down.sum()) > count
         young = down & (now - columns.down_at[:count] <= DECIDE_NS)
         _hold(
             columns.shadowed[:count],
             columns.upstream_back[:count],
-            self._topology.unreachable(down),
+            self._topology.unreachable(all_down),
             (down, young),
             now,
         )

@@ -48,7 +48,7 @@ class Verdicts:
 
     def __init__(self, inventory: Inventory, topology: Topology, rules: Rules) -> None:
         self.inventory = inventory
-        self.columns = Columns(inventory.devices)
+        self.columns = Columns(inventory.probed)
         self.window = Window(rules.window_cycles, self.columns.count)
         self.suppression = Suppression(inventory, topology, self.columns)
         self.rules = rules
@@ -78,8 +78,9 @@ class Verdicts:
         self._consequences.history = old.history
         live = np.flatnonzero(rows >= 0)
         self._reached[rows[live]] = old._reached[live]
-        self.flaps = {int(rows[row]): times for row, times in old.flaps.items() if rows[row] >= 0}
-        self._flapping_since = {int(rows[row]) for row in old._flapping_since if rows[row] >= 0}
+        shown = range(len(self.inventory.devices))
+        self.flaps = {int(rows[row]): times for row, times in old.flaps.items() if rows[row] in shown}
+        self._flapping_since = {int(rows[row]) for row in old._flapping_since if rows[row] in shown}
 
     # What the probe loop tells.
 

@@ -15,6 +15,7 @@ from exporter.config import examine_settings
 from exporter.credentials import open_to_all
 from exporter.errors import ConfigError, Problem
 from exporter.inventory.device import Device, Inventory
+from exporter.inventory.shard import WHOLE, Shard, divide
 from exporter.inventory.sources import Sources
 from exporter.snmp.available import modules_of
 from exporter.web.web_config import examine_web_config
@@ -24,8 +25,8 @@ LOOKUP_TIME = 5.0
 _LOOKUP_THREADS = 16
 
 
-def check(config_file: Path | None, out: TextIO, web_file: Path | None = None) -> int:
-    """Write what is wrong to `out`, or a summary; 1 if there is any problem, else 0 (warnings or not)."""
+def check(config_file: Path | None, out: TextIO, web_file: Path | None = None, shard: Shard = WHOLE) -> int:
+    """Write what is wrong to `out`, or a summary of that part; 1 if there is any problem, 0 if only warnings."""
     inventory = Inventory(())
     problems: list[Problem] = []
     exposed: list[str] = []
@@ -48,6 +49,7 @@ def check(config_file: Path | None, out: TextIO, web_file: Path | None = None) -
             print(problem, file=out)
         print(f"FAILED: {_count(len(problems), 'problem')}", file=out)
         return 1
+    inventory = divide(inventory, shard)
     warnings = [*inventory.warnings, *exposed, *unresolved(inventory.devices, LOOKUP_TIME)]
     for warning in warnings:
         print(f"warning: {warning}", file=out)
