@@ -78,7 +78,7 @@ def test_times_on_a_page_are_those_of_its_rule(alert: str) -> None:
     for rule in (rule for rule in rules() if rule.get("alert") == alert):
         times = [rule["for"]] if "for" in rule else []
         times += re.findall(r"rate\([^()]*\[(\w+)\]\)", rule["expr"])
-        times += re.findall(r"last_change_timestamp_seconds >= (\d+)", rule["expr"])
+        times += re.findall(r"last_change_timestamp_seconds(?:\{[^}]*\})? >= (\d+)", rule["expr"])
         assert [time for time in times if WRITTEN[time] not in meaning] == []
         if "tier" in rule["labels"]:
             assert re.search(rf"{WRITTEN[times[0]]} \((label )?`tier` is `{rule['labels']['tier']}`\)", meaning)

@@ -12,6 +12,7 @@ from tests.rules import (
     forecast_cases,
     pack_cases,
     recorded_cases,
+    several_cases,
     site_cases,
     snmp_cases,
     snmp_stories,
@@ -63,6 +64,14 @@ def test_polls(tool: Tool, tmp_path: Path) -> None:
 def test_all_alerts_together(tool: Tool, tmp_path: Path) -> None:
     """One event sets off its own alerts and no others: a cut link, a site or our own uplink cut, maintenance."""
     passed, said = tool.run(["devices.yml", "sites.yml", "exporter.yml"], pack_cases.cases(), tmp_path)
+    assert passed, said
+
+
+@every_tool
+def test_several_exporters(tool: Tool, tmp_path: Path) -> None:
+    """Vantage points vote, and a blind or silent one is an alert of its own; shards and pairs miss nothing."""
+    files = ["devices.yml", "sites.yml", "exporter.yml", "several.yml"]
+    passed, said = tool.run(files, [*several_cases.cases(), *several_cases.alone()], tmp_path)
     assert passed, said
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from exporter.exposition import families, snmp
 from exporter.snmp.modules import shipped
+from tests.rules import quorum
 from tests.rules.running import DASHBOARDS, RULES, RUNBOOKS, rules
 
 FILES = sorted(path.name for path in RULES.glob("*.yml"))
@@ -20,6 +21,8 @@ ALERTS = [(file, rule) for file, _, rule in ALL if "alert" in rule]
 EXPRESSIONS = [rule["expr"] for _, _, rule in ALL]
 ABOUT_DEVICES = [rule for file, rule in ALERTS if file in {"devices.yml", "sites.yml"}]
 ABOUT_POLLS = [rule for file, rule in ALERTS if file == "snmp.yml"]
+#: Look at several exporters together, of one inventory.
+OF_SEVERAL = {"ExporterDown", "ExporterPeerDown", "ProviderOutage", "ShardMissing", "VantageBlind"}
 SEVERITIES = {"critical", "high", "medium", "low", "none"}
 UIDS = {f"ward-{name}" for name in ("overview", "isp", "site", "device", "interfaces", "alerts", "exporter")}
 PAGE = (RULES.parent / "docs" / "alerts.md").read_text()
@@ -33,7 +36,15 @@ def without_strings(expression: str) -> str:
 
 def test_the_files_are_these() -> None:
     """No rule file is outside of these tests."""
-    assert FILES == ["compat.yml", "devices.yml", "exporter.yml", "recording.yml", "sites.yml", "snmp.yml"]
+    names = "compat devices exporter recording several sites snmp"
+    assert [f"{name}.yml" for name in names.split()] == FILES
+
+
+def test_several_exporters_are_asked_what_one_is() -> None:
+    """The rules for vantage points are those for one exporter, by most of them. PathChanged alone is left out:
+    every vantage point has a path of its own."""
+    assert (RULES / "several.yml").read_text() == quorum.text()
+    assert {rule["alert"] for rule in ABOUT_DEVICES} - quorum.TEXTS.keys() == {"PathChanged"}
 
 
 @every_alert
@@ -70,7 +81,7 @@ def test_a_silent_exporter_ends_no_alert(rule: dict[str, Any]) -> None:
     """Each alert about devices and sites goes on by its own name, and drops every label that the rule adds."""
     held = re.search(
         r"or on \(job, instance(?:, \w+)?\)\s+-max without \(([^)]*)\) \(\s+ALERTS\{([^}]*)\}\s+\)"
-        r" and on \(job, instance\) up == 0"
+        r" and on \(job, instance\) max by \(job, instance\) \(up\) == 0"
         r"(?:\s+unless on \(job, instance, device\) last_over_time\(ward_device_up\{[^}]*\}\[1m\]\) == 1)?\s*$",
         rule["expr"],
     )
@@ -98,7 +109,7 @@ unless on \(instance, device\) ward_device_suppressed
 or on \((?P=own)\)
 -max without \(alertname, alertstate, alertgroup, severity\) \(
   ALERTS\{alertname="(?P=name)", alertstate="firing"\}
-\) and on \(instance\) up\{job=~"ward-exporter\(-snmp\)\?"\} == 0
+\) and on \(instance\) max by \(instance, job\) \(up\{job=~"ward-exporter\(-snmp\)\?"\}\) == 0
 $"""
 )
 
@@ -115,8 +126,11 @@ def test_neither_a_silent_exporter_nor_a_silent_device_ends_an_alert(rule: dict[
 
 
 def test_two_exporters_do_not_mix() -> None:
-    """Every join and every sum of the exporter's series keeps job and instance apart; of its two jobs, instance."""
+    """Every join and every sum of the exporter's series keeps job and instance apart; of its two jobs, instance.
+    Left out are the rules that are about several exporters."""
     for file, _, rule in ALL:
+        if file == "several.yml" or rule.get("alert") in OF_SEVERAL:
+            continue
         of_both = file == "snmp.yml" or rule.get("alert") == "StackPartDown"
         start = "instance" if of_both else "job, instance"
         for labels in re.findall(r"\b(?:on|by) \(([^)]*)\)", rule["expr"]):
@@ -156,7 +170,8 @@ def test_limits_of_rtt_and_loss_are_the_devices_own() -> None:
         for expression in EXPRESSIONS
     ]
     found = [right for one in compared for right in one]
-    assert len(found) == 4
+    # Of ISP links and of the rest; of one exporter and of several.
+    assert len(found) == 2 * 2 * 2
     assert all(
         re.match(r"ward_device_(rtt_threshold_seconds|packet_loss_threshold_ratio)\{", right) for right in found
     )
@@ -205,7 +220,8 @@ def test_links_and_sites_are_looked_at_each_second() -> None:
     for file, group, rule in ALL:
         text = (RULES / file).read_text()
         quick = re.search(rf"- name: {group}\n    interval: 1s\n", text) is not None
-        assert quick == (rule.get("alert", "").startswith("IspLink") or file == "sites.yml")
+        of_sites = file == "sites.yml" or group == "vantage-sites"
+        assert quick == (rule.get("alert", "").startswith("IspLink") or of_sites)
 
 
 def rows() -> dict[str, tuple[str, str]]:
