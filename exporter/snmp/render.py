@@ -77,15 +77,29 @@ class _Gathered:
     wholes: list[frozenset[str]] = field(default_factory=list)
 
 
+class _Kept(NamedTuple):
+    """The lines of a column, which stay as they are while its values do, and the labels in them."""
+
+    head: Family
+    lines: str
+    labels: frozenset[str]
+
+
 @dataclass(slots=True)
 class _Stretch:
-    """Where a column stands in a poll. Of plain numbers the labels, once all rows have some and no two the same."""
+    """Where a column stands in a poll. Of plain numbers the labels, once all rows have some and no two the same.
+
+    `tags` and `values` are those of the last poll; `kept` is what they came out as, if that can be had again.
+    """
 
     column: Column
     start: int
     stop: int
     labels: list[str] = field(default_factory=list)
     distinct: frozenset[str] = frozenset()
+    tags: Sequence[int] = ()
+    values: Sequence[bytes] = ()
+    kept: _Kept | None = None
 
 
 class _Order(NamedTuple):
@@ -164,10 +178,20 @@ class Renderer:
         if order is None or order.oids != oids:
             order = self._orders[name] = _Order(oids, list(_stretches(layout, oids)))
         for stretch in order.stretches:
-            rows, place = kinds[stretch.column.rows], slice(stretch.start, stretch.stop)
-            plain = stretch.column.plain
-            if not plain or not self._numbers(stretch, oids, tags[place], values[place], rows, gathered, page):
+            place = slice(stretch.start, stretch.stop)
+            same = stretch.values == values[place] and stretch.tags == tags[place]
+            if same and stretch.kept is not None and self._repeat(stretch.kept, gathered, page):
+                continue
+            stretch.tags, stretch.values, stretch.kept = tags[place], values[place], None
+            rows = kinds[stretch.column.rows]
+            if not stretch.column.plain:
+                self._texts(stretch, varbinds[place], rows, gathered, page)
+            elif not self._numbers(stretch, oids, rows, gathered, page):
                 self._values(stretch.column, varbinds[place], rows, gathered, page)
+            elif same:
+                head = stretch.column.family
+                lines = "".join(gathered[head.name].lines[-len(stretch.labels) :])
+                stretch.kept = _Kept(head, lines, stretch.distinct)
         for rows in kinds:
             # Rows that come and go, such as a host's processes, must not gather.
             if len(rows.before) > 2 * len(varbinds) + 64:
@@ -178,13 +202,11 @@ class Renderer:
         self,
         stretch: _Stretch,
         oids: Sequence[bytes],
-        tags: Sequence[int],
-        values: Sequence[bytes],
         rows: _Rows,
         gathered: dict[str, _Gathered],
         page: Page,
     ) -> bool:
-        """Samples that are numbers as they come, a whole column at once: a poll's CPU goes in here.
+        """Samples that are numbers as they come, a whole column at once: much of a poll's CPU goes in here.
 
         False where something about them wants a closer look, as new rows do, and nothing has been done.
         """
@@ -195,20 +217,55 @@ class Renderer:
             if "" in distinct or len(distinct) < len(labels):
                 return False
             stretch.labels, stretch.distinct = labels, distinct
-        numbers = _numbers_of(tags, values)
-        name = stretch.column.family.name
-        family = gathered.setdefault(name, _Gathered(stretch.column.family))
-        others = (family.seen, *family.wholes)
-        if (
-            not numbers
-            or page.samples + len(numbers) > self._limit
-            or any(map(stretch.distinct.intersection, others))
-        ):
+        numbers = _numbers_of(stretch.tags, stretch.values)
+        family = self._room(stretch.column.family, stretch.distinct, gathered, page) if numbers else None
+        if family is None:
             return False
-        family.wholes.append(stretch.distinct)
+        name = family.head.name
         family.lines += [f"{name}{row} {number}\n" for row, number in zip(stretch.labels, numbers, strict=True)]
-        page.samples += len(numbers)
         return True
+
+    def _room(
+        self, head: Family, labels: frozenset[str], gathered: dict[str, _Gathered], page: Page
+    ) -> _Gathered | None:
+        """The family, with samples of these labels counted as its own; None where not all of them may be."""
+        family = gathered.setdefault(head.name, _Gathered(head))
+        others = (family.seen, *family.wholes)
+        if page.samples + len(labels) > self._limit or any(map(labels.intersection, others)):
+            return None
+        family.wholes.append(labels)
+        page.samples += len(labels)
+        return family
+
+    def _repeat(self, kept: _Kept, gathered: dict[str, _Gathered], page: Page) -> bool:
+        """The lines of the last poll again; False where not all of them may be."""
+        family = self._room(kept.head, kept.labels, gathered, page)
+        if family is not None:
+            family.lines.append(kept.lines)
+        return family is not None
+
+    def _texts(
+        self,
+        stretch: _Stretch,
+        varbinds: Sequence[VarBind],
+        rows: _Rows,
+        gathered: dict[str, _Gathered],
+        page: Page,
+    ) -> None:
+        """Samples that are no plain numbers: what comes out whole and of one family is kept."""
+        own: dict[str, _Gathered] = {}
+        before = page.cut
+        alone = Page(samples=page.samples)
+        self._values(stretch.column, varbinds, rows, own, alone)
+        if len(own) == 1 and alone == Page(samples=alone.samples):
+            (family,) = own.values()
+            kept = _Kept(family.head, "".join(family.lines), frozenset(family.seen))
+            if self._repeat(kept, gathered, page):
+                stretch.kept = kept
+                return
+        self._values(stretch.column, varbinds, rows, gathered, page)
+        # Labels of rows are cut but once: the second time they are there.
+        page.cut = before + alone.cut
 
     def _values(
         self,

@@ -55,6 +55,8 @@ class Client(ABC):
         self._agent = agent
         self._frame, self._least = _FRAME - around, _LEAST - around
         self._payload = self._frame
+        #: By what was asked, the identifiers of the last answer that was in order.
+        self._ordered: dict[tuple[bytes, ...], tuple[bytes, ...]] = {}
 
     @abstractmethod
     def _ask(self, kind: int, oids: Sequence[bytes], max_repetitions: int) -> Conversation[Response]:
@@ -75,7 +77,9 @@ class Client(ABC):
         Raises SnmpError, or PartialWalk with the rows that came before it. `allow_nonincreasing` is for devices
         that do not sort their rows; such a walk ends as an error where a row comes again.
         """
-        walk = _Walk(columns, max_repetitions, allow_nonincreasing)
+        if len(self._ordered) >= _REMEMBERED:
+            self._ordered.clear()
+        walk = _Walk(columns, max_repetitions, allow_nonincreasing, self._ordered)
         return await self._session.converse(self._agent, self._walk(walk), self.traffic)
 
     def _get(self, oids: Sequence[bytes]) -> Conversation[list[VarBind]]:
@@ -249,9 +253,16 @@ class _Column:
 class _Walk:
     """How far a walk has come, and what it asks for next."""
 
-    def __init__(self, columns: Sequence[bytes], max_repetitions: int, unordered: bool) -> None:
+    def __init__(
+        self,
+        columns: Sequence[bytes],
+        max_repetitions: int,
+        unordered: bool,
+        ordered: dict[tuple[bytes, ...], tuple[bytes, ...]],
+    ) -> None:
         self._columns = [_Column(prefix, set() if unordered else None) for prefix in columns]
         self._unordered = unordered
+        self._ordered = ordered
         self._most = max(max_repetitions, 1)
         #: Values that a reply may hold, if the device has said that there were too many.
         self._room = MOST_ROWS
@@ -320,14 +331,21 @@ class _Walk:
         So most replies are checked as a whole: looking at each row would be half of a poll's CPU.
         """
         width = len(self.asked)
-        oids = list(map(_OID, varbinds))
-        before = self.oids + oids
-        if self._unordered or len(oids) < width or max(map(_TAG, varbinds)) >= 0x80 or not _sorts_by_bytes(before):
+        if self._unordered or len(varbinds) < width or max(map(_TAG, varbinds)) >= 0x80:
+            return False
+        asked, oids = tuple(self.oids), tuple(map(_OID, varbinds))
+        if self._ordered.get(asked) == oids:
+            return True
+        before = asked + oids
+        if not _sorts_by_bytes(before):
             return False
         first = len(oids) % width
         last = zip(oids[-width:], self.asked[first:] + self.asked[:first], strict=True)
         # Each identifier is behind the one that stands `width` places before it: so all are within if the last are.
-        return all(map(operator.lt, before, oids)) and all(oid.startswith(column.prefix) for oid, column in last)
+        within = all(map(operator.lt, before, oids)) and all(oid.startswith(column.prefix) for oid, column in last)
+        if within:
+            self._ordered[asked] = oids
+        return within
 
     def varbinds(self) -> list[VarBind]:
         return [varbind for column in self._columns for varbind in column.rows]

@@ -49,6 +49,22 @@ def test_a_table_is_walked_all_columns_at_once() -> None:
     run(test())
 
 
+def test_a_table_that_was_in_order_is_looked_at_again() -> None:
+    """A device whose rows were in order, and again, is believed no more than before once they are not."""
+    rows = table(ENTRY, [1, 2], range(1, 9))
+
+    async def test() -> None:
+        async with Agent(rows) as agent, client(agent) as device:
+            for _ in range(3):
+                assert as_rows(await device.walk(encoded(columns(1, 2)), 25)) == rows
+            first = agent.answer(agent.asked[-1])
+            agent.script = lambda agent, asked: agent.reply(asked, [*first[2:4], *first[:2], *first[4:]])
+            with pytest.raises(SnmpError, match="is not behind"):
+                await device.walk(encoded(columns(1, 2)), 25)
+
+    run(test())
+
+
 def test_a_narrow_table_is_walked_by_its_repetitions() -> None:
     """A module's max_repetitions is never exceeded, even where more would fit."""
     rows = table(ENTRY, [1], range(1, 101))
