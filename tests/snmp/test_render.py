@@ -281,6 +281,13 @@ def test_what_was_kept_of_former_polls_changes_nothing(
         assert page.render({"m": sent}) == renderer(EVERY, limit=limit).render({"m": sent})
 
 
+def test_the_same_bytes_of_another_type_are_another_number() -> None:
+    """A value that stays the same by its bytes alone is rendered anew."""
+    page = renderer(metrics(f"name: temperature, oid: {BASE}.1, type: gauge"))
+    for tag, number in ((0x42, 255), (0x42, 255), (0x42, 255), (0x02, -1)):
+        assert lines(page.render({"m": varbinds([(f"{BASE}.1.0", tag, b"\xff")])})) == [f"temperature {number}"]
+
+
 @pytest.mark.parametrize(
     ("hint", "value", "shown"),
     [
