@@ -38,6 +38,7 @@ class Schedule:
         self._pointer = 0
         self._epoch = time.monotonic_ns()
         self._carried: tuple[Rows, Ints] = (NO_ROWS, NO_CYCLES)
+        self._random = np.random.default_rng()
         self._set_rows(order, phases)
 
     def _set_rows(self, order: Rows, phases: npt.NDArray[np.float64]) -> None:
@@ -72,6 +73,9 @@ class Schedule:
 
     def carry(self, rows: Rows, cycles: Ints) -> None:
         """Rows that could not be sent stay due, and come first the next time."""
+        # In any order: where there is never room for all, the same ones would go without each time.
+        order = self._random.permutation(len(rows))
+        rows, cycles = rows[order], cycles[order]
         self._carried = np.concatenate([rows, self._carried[0]]), np.concatenate([cycles, self._carried[1]])
 
     def due(self, now: int) -> Due:
