@@ -80,8 +80,8 @@ def test_a_firewall_of_our_own(patient: Patient) -> None:
     """What this machine's packet filter refuses says nothing of the devices: no loss, no verdict, void and told."""
     before = patient.page()
     with firewall(patient.net, PREFIX):
-        page = patient.serving.until_page(lambda page: errors(page, "EPERM") >= errors(before, "EPERM") + 10 * 41)
-        assert page.value("ward_probe_void_total") >= before.value("ward_probe_void_total") + 10 * 40
+        page = patient.serving.until_page(lambda page: errors(page, "EPERM") >= errors(before, "EPERM") + 5 * 41)
+        assert page.value("ward_probe_void_total") >= before.value("ward_probe_void_total") + 5 * 40
     after = patient.later(patient.page(), 3)
     assert losses(after) == losses(before)
     assert after.devices(CHANGES) == before.devices(CHANGES)
@@ -126,7 +126,7 @@ def test_a_flood_of_forged_replies(patient: Patient) -> None:
     # All that was answered before is on the page.
     before = patient.later(patient.page(), 2)
     with silence(patient.net, DEVICES[victim]):
-        with beside(patient.net, "tests.faults.forger", [100, 4]) as forger:
+        with beside(patient.net, "tests.faults.forger", [100, 3]) as forger:
             patient.serving.until_page(lambda page: page.value("ward_device_up", victim) == 0)
             said, _ = forger.communicate(timeout=60)
             assert patient.page().value("ward_device_up", victim) == 0
