@@ -209,6 +209,16 @@ def _shards() -> Iterator[Case]:
     yield _divided("a shard is missing", {"0": 3, "2": 3}, {295: OFF, 305: [missing], 400: [missing]})
     yield _divided("two do not agree", {"0": 2, "1": 3, "2": 3}, {295: OFF, 305: [missing], 400: [missing]})
     yield _divided("one falls silent", {"0": 2, "1": {0: 2, 60: STALE}}, {400: OFF})
+    yield from _shrunk()
+
+
+def _shrunk() -> Iterator[Case]:
+    """A fifth less: as four parts have become five, or without that."""
+    shrunk = peer("high", "InventoryShrunk", instance="0:9841")
+    for name, parts, alerts in (("divided anew", {0: 4, 60: 5}, OFF), ("devices are gone", 4, [shrunk])):
+        told = _divided(name, {"0": parts}, {100: alerts})
+        labels = {"job": f"ward-{name}", "instance": "0:9841"}
+        yield replace(told, series=[*told.series, Series("ward_inventory_devices", labels, {0: 1000, 60: 800})])
 
 
 def _divided(name: str, parts: Mapping[str, Course], fires: Fires) -> Case:
