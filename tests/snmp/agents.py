@@ -134,16 +134,17 @@ class Agent(asyncio.DatagramProtocol):
         script: Script = honest,
         *,
         host: str = "127.0.0.1",
+        port: int = 0,
         most_bytes: int = 65_507,
     ) -> None:
         self.rows = sorted(rows)
         self.script = script
         self.most_bytes = most_bytes
         self.asked: list[Asked] = []
-        self._host = host
+        self._host, self._port = host, port
 
     async def __aenter__(self) -> Self:
-        self._sock = _bound(self._host)
+        self._sock = _bound(self._host, self._port)
         # Another address of the same host, and another port.
         self._elsewhere = _bound("::1" if ":" in self._host else "127.0.0.2")
         self.address: tuple[Any, ...] = self._sock.getsockname()
@@ -233,10 +234,10 @@ def run(test: Coroutine[Any, Any, None]) -> None:
     asyncio.run(bounded())
 
 
-def _bound(host: str) -> socket.socket:
+def _bound(host: str, port: int = 0) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
     sock.setblocking(False)
-    sock.bind((host, 0))
+    sock.bind((host, port))
     return sock
 
 

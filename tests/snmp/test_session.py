@@ -14,8 +14,9 @@ import pytest
 from exporter.errors import SnmpError
 from exporter.snmp import ber, session
 from exporter.snmp.session import Session, Traffic
+from exporter.snmp.walk import V2Client
 from tests.snmp.agents import NULL, Agent, Asked, honest, message, run, table, tlv
-from tests.snmp.asking import NEVER, SHORT
+from tests.snmp.asking import NEVER, SHORT, as_rows, encoded
 
 OID = (1, 3, 6, 1, 2, 1, 2, 2, 1, 10, 1)
 ROWS = table((1, 3, 6, 1, 2, 1, 2, 2, 1), [10], range(1, 4))
@@ -374,5 +375,22 @@ def test_what_goes_wrong_in_a_conversation_is_told_to_who_began_it() -> None:
                 with pytest.raises(LookupError, match="in the midst"):
                     await snmp.converse(at(agent), steps(), Traffic())
                 assert value(await snmp.ask(at(agent), asking(), Traffic())) == 10_000_000
+
+    run(test())
+
+
+def test_two_clients_of_a_session_do_not_mix() -> None:
+    """Many walks at once, of two devices with different values, each bring their own."""
+    entry = OID[:-2]
+    first, second = table(entry, [1, 2], range(1, 60)), table(entry, [1, 2], range(500, 640))
+    below = encoded([(*entry, 1), (*entry, 2)])
+
+    async def test() -> None:
+        async with Agent(first) as one, Agent(second) as other:
+            with Session(20, each=5) as snmp:
+                devices = [V2Client(snmp, at(agent, 20), b"public") for agent in (one, other)]
+                walks = [device.walk(below, 9) for _ in range(10) for device in devices]
+                found = [as_rows(varbinds) for varbinds in await asyncio.gather(*walks)]
+        assert found == [first, second] * 10
 
     run(test())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 import pytest
@@ -10,9 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import PartialWalk, SnmpError
-from exporter.snmp import session
-from exporter.snmp.session import Session
-from exporter.snmp.walk import V2Client
 from tests.snmp import agents
 from tests.snmp.agents import GET, GET_BULK, GET_NEXT, Agent, Asked, Oid, Row, run, table
 from tests.snmp.asking import SHORT, as_rows, client, encoded
@@ -387,20 +383,5 @@ def test_a_device_that_falls_silent_between_two_requests() -> None:
         assert caught.value.kind == "timeout"
         assert 0 < len(caught.value.varbinds) < len(SCALARS)
         assert as_rows(caught.value.varbinds) == SCALARS[: len(caught.value.varbinds)]
-
-    run(test())
-
-
-def test_two_clients_of_a_session_do_not_mix() -> None:
-    """Many walks at once, of two devices with different values, each bring their own."""
-    first, second = table(ENTRY, [1, 2], range(1, 60)), table(ENTRY, [1, 2], range(500, 640))
-
-    async def test() -> None:
-        async with Agent(first) as one, Agent(second) as other:
-            with Session(20, each=5) as snmp:
-                devices = [V2Client(snmp, session.Agent(agent.address, 20, 0), b"public") for agent in (one, other)]
-                walks = [device.walk(encoded(columns(1, 2)), 9) for _ in range(10) for device in devices]
-                found = [as_rows(varbinds) for varbinds in await asyncio.gather(*walks)]
-        assert found == [first, second] * 10
 
     run(test())
