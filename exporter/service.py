@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from exporter import memory
 from exporter.config import Settings, load_settings
 from exporter.errors import ConfigError, Problem, WardError
 from exporter.exposition import itself as exposition
@@ -189,6 +190,7 @@ class Service:
 
     def run(self) -> int:
         sys.setswitchinterval(_SWITCH_SECONDS)
+        memory.few_arenas()
         self._settle()
         self._resolver.start()
         self._prober.start()
@@ -392,3 +394,4 @@ class Service:
         gc.unfreeze()
         gc.collect()
         gc.freeze()
+        memory.give_back()

@@ -20,7 +20,7 @@ FOUNDATION = (
 #: What the command line runs beside `serve`.
 TOOLS = "tools"
 #: Those that know the folders.
-ROOTS = ("saver", "polling", "notify", "privileges", "service", "logs", "cli", "__main__")
+ROOTS = ("saver", "polling", "notify", "privileges", "memory", "service", "logs", "cli", "__main__")
 LONGEST = 400
 FORBIDDEN = {"utils", "util", "helpers", "helper", "common", "misc", "base", "core"}
 
