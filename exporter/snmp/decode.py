@@ -16,6 +16,8 @@ from exporter.snmp import ber, indexes
 UNSIGNED = frozenset({ber.COUNTER32, ber.GAUGE32, ber.TIME_TICKS, ber.COUNTER64})
 _FLOAT, _DOUBLE = b"\x9f\x78\x04", b"\x9f\x79\x08"
 
+#: As much of a text is looked through by regular expressions: a device may send 64 KiB.
+LONGEST_SEARCHED = 1024
 #: Seconds from 1900, where NTP counts from, to 1970.
 _NTP_EPOCH = 2_208_988_800
 #: Directives of strptime(3) that Python's lacks, as those that it has.
@@ -94,9 +96,17 @@ def _plain(found: float, *, single: bool) -> str:
     if single:
         wanted = struct.pack(">f", found)
         tries = (f"{found:.{digits}g}" for digits in range(1, 10))
-        short = next(digits for digits in tries if struct.pack(">f", float(digits)) == wanted)
+        short = next(digits for digits in tries if _as_single(float(digits)) == wanted)
     shown = f"{Decimal(short):f}"
     return shown.removesuffix(".0")
+
+
+def _as_single(found: float) -> bytes:
+    """Its bytes in single precision; none where it is too large, as the greatest ones are in few digits."""
+    try:
+        return struct.pack(">f", found)
+    except OverflowError:
+        return b""
 
 
 # Times.
@@ -131,7 +141,7 @@ def ntp_timestamp(value: bytes) -> int | None:
 
 
 def python_pattern(pattern: str) -> str:
-    """A pattern of strptime(3) as Python's strptime reads it; ValueError names a directive that neither knows."""
+    """A pattern of strptime(3) as Python's strptime reads it; ValueError says which directive it may not have."""
 
     def one(found: re.Match[str]) -> str:
         letter = found[1]
@@ -139,13 +149,18 @@ def python_pattern(pattern: str) -> str:
             raise ValueError(f"%{letter}")
         return _DIRECTIVES.get(letter, found[0])
 
-    return re.sub("%(.?)", one, pattern)
+    translated = re.sub("%(.?)", one, pattern)
+    used = [letter for letter in re.findall("%(.)", translated) if letter != "%"]
+    for letter in used:
+        if used.count(letter) > 1:
+            raise ValueError(f"%{letter} twice")
+    return translated
 
 
 def parse_time(found: str, pattern: str) -> int | None:
     """A text in Unix time by a pattern of `python_pattern`; in UTC where it has no offset. None where it fails."""
     try:
-        moment = datetime.strptime(found, pattern)
+        moment = datetime.strptime(found[:LONGEST_SEARCHED], pattern)
         return calendar.timegm((moment - (moment.utcoffset() or timedelta())).timetuple())
     except (ValueError, OverflowError):
         return None
