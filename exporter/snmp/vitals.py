@@ -26,11 +26,15 @@ _SCALAR = b"\0"
 
 
 class Reading(NamedTuple):
-    """Ratios from 0 to 1, and seconds; None for what the device does not say."""
+    """Ratios from 0 to 1, and seconds; None for what the device does not say.
+
+    `restarted` says that it, or its agent, has been started since the last time.
+    """
 
     cpu: float | None
     memory: float | None
     uptime: float | None
+    restarted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +167,38 @@ class Vitals:
     def __init__(self) -> None:
         self._ticks: dict[bytes, float] = {}
         self._wraps = 0
-        self._uptime = self._read_at = 0.0
+        #: What sysUpTime was, and when; None before the first time.
+        self._uptime = 0.0
+        self._read_at: float | None = None
+        #: What each clock was when it last told.
+        self._clocks: dict[bytes, float] = {}
 
-    def read(self, answers: Iterable[VarBind], now: float) -> Reading:
-        """What a poll says, all modules and names together; `now` is of a clock that nobody sets."""
+    def read(self, answers: Iterable[VarBind], now: float, *, whole: bool = True) -> Reading:
+        """What a poll says, all modules and names together; `now` is of a clock that nobody sets.
+
+        Where the answers are not the whole, there is no uptime without a clock that has told one before: that of
+        the agent alone would look like a restart of the device.
+        """
         columns = _columns(answers)
         cpu = _first(_CPU, columns)
+        clocks = {
+            clock: columns[clock][_SCALAR] / parts
+            for clock, parts in _CLOCKS.items()
+            if columns.get(clock, {}).get(_SCALAR, _LATCHED) != _LATCHED
+        }
+        wrapped = self._goes_on(clocks.get(_SYS_UPTIME), now)
+        restarted = not wrapped and any(
+            clocks[clock] < before - _SLACK for clock, before in self._clocks.items() if clock in clocks
+        )
+        missing = not whole and not self._clocks.keys() <= clocks.keys()
+        self._clocks = clocks if whole else self._clocks | clocks
+        if restarted:
+            self._ticks = {}
         busy = self._busy(columns)
-        return Reading(busy if cpu is None else cpu, _first(_MEMORY, columns), self._up(columns, now))
+        if _SYS_UPTIME in clocks:
+            clocks = {**clocks, _SYS_UPTIME: clocks[_SYS_UPTIME] + self._wraps * _WRAP}
+        uptime = None if missing else max(clocks.values(), default=None)
+        return Reading(busy if cpu is None else cpu, _first(_MEMORY, columns), uptime, restarted)
 
     def _busy(self, columns: Mapping[bytes, Rows]) -> float | None:
         """The share of processor time since the last poll that was neither idle nor waiting for disks."""
@@ -182,22 +210,22 @@ class Vitals:
             return None
         return 1 - (spent[_UCD_IDLE] + spent.get(_UCD_WAIT, 0)) / total
 
-    def _up(self, columns: Mapping[bytes, Rows], now: float) -> float | None:
-        """The greatest of all clocks. sysUpTime goes on where it starts again at the very moment that it has to."""
-        clocks = {
-            clock: columns[clock][_SCALAR] / parts
-            for clock, parts in _CLOCKS.items()
-            if columns.get(clock, {}).get(_SCALAR, _LATCHED) != _LATCHED
-        }
-        if _SYS_UPTIME in clocks:
-            found, passed = clocks[_SYS_UPTIME], now - self._read_at
-            ahead = self._uptime + passed - found
+    def _goes_on(self, uptime: float | None, now: float) -> bool:
+        """Whether sysUpTime starts again at the very moment that it has to, which is no restart."""
+        if uptime is None:
+            return False
+        wrapped = False
+        if self._read_at is not None:
+            passed = now - self._read_at
+            ahead = self._uptime + passed - uptime
             slack = _SLACK + passed * _DRIFT
-            if abs(ahead) > slack:
-                self._wraps = self._wraps + 1 if abs(ahead - _WRAP) <= slack else 0
-            self._uptime, self._read_at = found, now
-            clocks[_SYS_UPTIME] += self._wraps * _WRAP
-        return max(clocks.values(), default=None)
+            wrapped = abs(ahead - _WRAP) <= slack
+            if wrapped:
+                self._wraps += 1
+            elif abs(ahead) > slack:
+                self._wraps = 0
+        self._uptime, self._read_at = uptime, now
+        return wrapped
 
 
 def _first(sources: Iterable[_Source], columns: Mapping[bytes, Rows]) -> float | None:

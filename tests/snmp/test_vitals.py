@@ -157,6 +157,42 @@ def test_uptime_goes_on_when_sysuptime_has_to_start_again() -> None:
     assert vitals.read(varbinds(clocks(5000)), 1000.0 + 9000).uptime == 5000
 
 
+def test_our_own_uptime_is_no_clock_of_the_device() -> None:
+    """A device's first uptime is what it says, also where this machine has been up for 497 days and more."""
+    for our_own in (2**32 / 100 + 60, 499 * DAY):
+        assert Vitals().read(varbinds(clocks(60)), our_own).uptime == 60
+
+
+def test_a_clock_that_did_not_come_is_not_made_up_for() -> None:
+    """Where a poll is not whole and the greatest clock is missing, there is no uptime: that of the agent would look
+    like a restart. A clock that has never told is not waited for, and a device may give one up.
+    """
+    vitals = Vitals()
+    host, agent = 90 * DAY, 100.0
+    assert vitals.read(varbinds(clocks(agent)), 0.0, whole=False).uptime == agent
+    assert vitals.read(varbinds(clocks(agent + 60, host)), 60.0, whole=False).uptime == host
+    assert vitals.read(varbinds(clocks(agent + 120)), 120.0, whole=False).uptime is None
+    assert vitals.read(varbinds(clocks(agent + 180, host + 120)), 180.0, whole=False).uptime == host + 120
+    assert vitals.read(varbinds(clocks(agent + 240)), 240.0).uptime == agent + 240
+    assert vitals.read(varbinds(clocks(agent + 300)), 300.0, whole=False).uptime == agent + 300
+
+
+def test_a_restart_is_told_and_the_end_of_a_clock_is_not() -> None:
+    """Whatever clock falls, the device or its agent was started again; the end of sysUpTime is no fall."""
+    for first, second, expected in [
+        (clocks(1000), clocks(5), True),
+        (clocks(1000), clocks(1060), False),
+        (clocks(1000), [], False),
+        ([], clocks(5), False),
+        (clocks(1000, 90 * DAY), clocks(5, 90 * DAY + 60), True),
+        (clocks(2**32 / 100 - 30), clocks(30), False),
+        (clocks(1000, engine=5000), clocks(1060, engine=20), True),
+    ]:
+        vitals = Vitals()
+        assert vitals.read(varbinds(first), 1000.0).restarted is False
+        assert vitals.read(varbinds(second), 1060.0).restarted is expected
+
+
 @pytest.mark.parametrize("uptime", [10.0, 400 * DAY, 2**32 / 100 - 1000])
 def test_a_reboot_starts_the_uptime_again(uptime: float) -> None:
     """An uptime that falls at any other moment says that the device was started again."""
