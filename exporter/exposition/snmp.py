@@ -27,7 +27,7 @@ ERRORS = Family(
 DROPPED = Family(
     "ward_snmp_samples_dropped_total",
     "counter",
-    "Samples left out: their labels were taken, or the device had too many.",
+    "Samples left out: their labels were taken, the device had too many, or a value was none of its type.",
     (*DEVICE, "reason"),
 )
 RESTARTS = Family(
@@ -92,7 +92,10 @@ def _polling(polls: Sequence[Polled], labels: Mapping[str, str], oldest: float) 
     yield block(RECEIVED, series, [polled.received for polled in polls])
     yield block(RETRIES, series, [polled.retries for polled in polls])
     yield from _by(ERRORS, [(polled, polled.errors) for polled in polls], labels)
-    left_out = [(polled, {"duplicate": polled.duplicates, "limit": polled.over_limit}) for polled in polls]
+    left_out = [
+        (polled, {"duplicate": polled.duplicates, "limit": polled.over_limit, "malformed": polled.malformed})
+        for polled in polls
+    ]
     yield from _by(DROPPED, left_out, labels)
     for family, attribute in ((CPU, "cpu"), (MEMORY, "memory"), (UPTIME, "uptime")):
         known = [

@@ -98,6 +98,7 @@ class Polled:
     errors: dict[str, int] = field(default_factory=dict)
     duplicates: int = 0
     over_limit: int = 0
+    malformed: int = 0
     #: Of every vendor alike: shares from 0 to 1, and seconds; None where the device does not tell.
     cpu: float | None = None
     memory: float | None = None

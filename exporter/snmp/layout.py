@@ -119,9 +119,13 @@ def _value_label(metric: Metric) -> str:
 # The labels of a row.
 
 
-def labels_of(metric: Metric, suffix: bytes, known: Known) -> dict[str, str]:
-    """A row's own labels, from the numbers behind the column's identifier and what is known of other columns."""
+def labels_of(metric: Metric, suffix: bytes, known: Known) -> tuple[dict[str, str], bool]:
+    """A row's own labels, from the numbers behind the column's identifier and what is known of other columns.
+
+    With them, whether those columns know the row.
+    """
     rest = ber.arcs(suffix)
+    named = True
     labels: dict[str, str] = {}
     numbers: dict[str, indexes.Arcs] = {}
     for index in metric.indexes:
@@ -139,11 +143,12 @@ def labels_of(metric: Metric, suffix: bytes, known: Known) -> dict[str, str]:
         row = b"".join(indexes.encoded(numbers[label]) for label in lookup.labels)
         found = known.get(lookup.oid + row)
         if found is None:
+            named = False
             continue
         with suppress(BerError):
             labels[lookup.labelname] = decode.text(*found, _kind(lookup, row, known), lookup.display_hint)
             numbers[lookup.labelname] = (decode.whole(*found),)
-    return labels
+    return labels, named
 
 
 def _kind(column: Lookup | Metric, row: bytes, known: Known) -> str:
@@ -221,7 +226,7 @@ def number_text(found: int | float) -> str:
 def _extracted(extracts: tuple[Extract, ...], text: str) -> str | None:
     """The number of the first extract that fits and gives one."""
     for extract in extracts:
-        match = extract.regex.fullmatch(text)
+        match = extract.regex.fullmatch(text[: decode.LONGEST_SEARCHED])
         written = _expanded(extract.value, match) if match else ""
         if _NUMBER.fullmatch(written):
             found = float(written)

@@ -18,10 +18,11 @@ import zlib
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
+from exporter.snmp.clients import Clients
 from exporter.snmp.jobs import Assignment, Job, Polled
 from exporter.snmp.layout import Layout
 from exporter.snmp.session import Session
-from exporter.snmp.watch import Clients, Watch
+from exporter.snmp.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Poller:
         self._connection = connection
         self._done: list[Polled] = []
         self._clients = Clients(session)
-        self._watches: dict[Job, asyncio.Task[None]] = {}
+        self._watches: dict[Job, tuple[Watch, asyncio.Task[None]]] = {}
         self._assignment: Assignment | None = None
         self._layouts: dict[str, Layout] = {}
 
@@ -55,13 +56,17 @@ class Poller:
         same = former is not None and replace(assignment, jobs=()) == replace(former, jobs=())
         wanted = set(assignment.jobs)
         for job in [job for job in self._watches if not same or job not in wanted]:
-            self._watches.pop(job).cancel()
+            self._watches.pop(job)[1].cancel()
         if not same:
             self._layouts = {name: Layout(module) for name, module in assignment.modules.items()}
         self._assignment = assignment
         spread = min(assignment.interval, len(wanted) / _FIRST_ROUND)
+        for watch, _ in self._watches.values():
+            # Who reloads wants to see what names say now.
+            watch.look_up()
         for job in wanted - self._watches.keys():
-            self._watches[job] = asyncio.create_task(self._follow(Watch(job, assignment, self._layouts), spread))
+            watch = Watch(job, assignment, self._layouts)
+            self._watches[job] = watch, asyncio.create_task(self._follow(watch, spread))
 
     async def _follow(self, watch: Watch, spread: float) -> None:
         """Poll one device again and again."""

@@ -59,12 +59,14 @@ class _Names:
 class _Rows:
     """The labels of rows of one kind: what stands before and behind the text of a value's label.
 
-    Where a value has no label, all stands before. `names` is what those of a new row are looked up in.
+    Where a value has no label, all stands before. `names` is what those of a new row are looked up in; `unnamed`
+    says that some row was not there.
     """
 
     names: Known
     before: dict[bytes, str] = field(default_factory=dict)
     after: dict[bytes, str] = field(default_factory=dict)
+    unnamed: bool = False
 
 
 @dataclass(slots=True)
@@ -136,6 +138,14 @@ class Renderer:
     def names(self, module: str) -> Iterator[VarBind]:
         """All that was learnt of a module."""
         return ((oid, tag, value) for oid, (tag, value) in self._names[module].learnt.items())
+
+    def unnamed(self) -> list[str]:
+        """Modules of which rows have come, since the last time, that the names learnt do not know."""
+        found = [module for module, kinds in self._rows.items() if any(rows.unnamed for rows in kinds)]
+        for module in found:
+            for rows in self._rows[module]:
+                rows.unnamed = False
+        return found
 
     def render(self, polls: Mapping[str, Sequence[VarBind]]) -> Page:
         """What a poll of each module has brought; a module whose poll has failed may be left out, or cut off."""
@@ -300,7 +310,8 @@ class Renderer:
     def _row(self, column: Column, suffix: bytes, rows: _Rows, page: Page) -> tuple[str, str]:
         """What stands before and behind the text of a value's label."""
         if suffix not in rows.before:
-            own = labels_of(column.metric, suffix, rows.names)
+            own, named = labels_of(column.metric, suffix, rows.names)
+            rows.unnamed = rows.unnamed or not named
             rows.before[suffix], rows.after[suffix] = self._rendered(column, own, page)
         return rows.before[suffix], rows.after[suffix]
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import math
 import os
 import secrets
 import socket
@@ -55,11 +56,15 @@ Conversation = Generator[Request, Any, Result]
 
 
 class Agent(NamedTuple):
-    """Whom to ask: a socket address of two (IPv4) or four (IPv6) elements, and how patiently."""
+    """Whom to ask: a socket address of two (IPv4) or four (IPv6) elements, and how patiently.
+
+    Nothing is waited for beyond `until`, of CLOCK_MONOTONIC, which is the event loop's.
+    """
 
     address: tuple[Any, ...]
     timeout: float
     retries: int
+    until: float = math.inf
 
     @classmethod
     def at(cls, host: str, port: int = 161, timeout: float = 2.0, retries: int = 2) -> Self:
@@ -217,6 +222,10 @@ class Session:
 
     def _try(self, talk: _Talk) -> None:
         """Send it for the first time, again, or never again."""
+        now = self._loop.time()
+        if now >= talk.agent.until:
+            self._fail(talk, "timeout", "the device was not done with its answers when its next poll drew near")
+            return
         if talk.tries > talk.agent.retries:
             times = "once" if talk.tries == 1 else f"{talk.tries} times"
             message = f"no answer within {talk.agent.timeout:g} s, asked {times}{talk.wrong}"
@@ -225,7 +234,7 @@ class Session:
         talk.traffic.sent += 1
         talk.traffic.retries += talk.tries > 0
         talk.tries += 1
-        talk.deadline = self._loop.time() + talk.agent.timeout
+        talk.deadline = min(now + talk.agent.timeout, talk.agent.until)
         if talk.timer is None:
             talk.timer = self._loop.call_at(talk.deadline, self._tick, talk)
         self._send(talk)

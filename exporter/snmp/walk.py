@@ -8,6 +8,7 @@ time; and it trusts no device to ever come to an end.
 from __future__ import annotations
 
 import operator
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -18,6 +19,8 @@ from exporter.snmp.session import Agent, Conversation, Session, Traffic
 
 #: Rows of all columns together, far above what a device can need: 1,000 ports have 20,000 in if_mib.
 MOST_ROWS = 100_000
+#: Bytes of the replies to one question, for a row may have 64 KiB: far above what so many rows of numbers take.
+MOST_BYTES = 16 << 20
 #: What an Ethernet frame carries of UDP over IPv4, and what every agent is able to send (RFC 3417, section 3.2).
 _FRAME, _LEAST = 1472, 484
 #: A response without its varbinds, with a community of some length.
@@ -58,6 +61,10 @@ class Client(ABC):
         #: By what was asked, the identifiers of the last answer that was in order.
         self._ordered: dict[tuple[bytes, ...], tuple[bytes, ...]] = {}
 
+    def pace(self, timeout: float, retries: int, until: float) -> None:
+        """How patiently to ask from now on: as an `Agent` of the session has it."""
+        self._agent = self._agent._replace(timeout=timeout, retries=retries, until=until)
+
     @abstractmethod
     def _ask(self, kind: int, oids: Sequence[bytes], max_repetitions: int) -> Conversation[Response]:
         """One request and its response; raises SnmpError."""
@@ -88,10 +95,14 @@ class Client(ABC):
         together = _TOGETHER
         refusal: SnmpError | None = None
         answered = False
+        size = 0
         while left:
             asked = left[:together]
             try:
                 response = yield from self._ask(ber.GET, asked, 0)
+                size += response.size
+                if size > MOST_BYTES:
+                    raise self.traffic.failure("endless", f"{len(found)} values have {size} bytes")
                 status = response.error_status
                 if status == 0:
                     came = self._values(asked, response)
@@ -169,6 +180,8 @@ class Client(ABC):
 
         They are kept to only if they help: a device that has gone away is none that needs them.
         """
+        if time.monotonic() >= self._agent.until:
+            return False
         if walk.shortened_at == self.traffic.received:
             self._payload = self._frame
             return False
@@ -267,6 +280,8 @@ class _Walk:
         #: Values that a reply may hold, if the device has said that there were too many.
         self._room = MOST_ROWS
         self._together = True
+        #: What all replies had.
+        self._size = 0
         #: What a varbind takes, by the last reply.
         self._bytes: float = max(map(len, columns), default=0) + _VALUE
         self.asked: list[_Column] = []
@@ -324,6 +339,9 @@ class _Walk:
         rows = sum([len(column.rows) for column in self._columns])
         if rows > MOST_ROWS:
             raise SnmpError("endless", f"no end after {rows} rows")
+        self._size += response.size
+        if self._size > MOST_BYTES:
+            raise SnmpError("endless", f"no end after {rows} rows of {self._size} bytes")
 
     def _are_all_within(self, varbinds: Sequence[VarBind]) -> bool:
         """Whether these are rows of the columns, in order; False also where that needs a closer look.

@@ -2,62 +2,53 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
+import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from exporter.errors import PartialWalk, SnmpError
+from exporter.errors import BerError, PartialWalk, SnmpError
 from exporter.snmp import classify, decode
 from exporter.snmp.ber import VarBind
-from exporter.snmp.jobs import Access, Assignment, Job, Polled
+from exporter.snmp.clients import Clients, Line
+from exporter.snmp.jobs import Assignment, Job, Polled
 from exporter.snmp.layout import Layout
 from exporter.snmp.modules import Condition, Module
 from exporter.snmp.render import Page, Renderer
-from exporter.snmp.session import Agent, Session
-from exporter.snmp.vitals import Vitals, is_told_by
-from exporter.snmp.walk import Client, V2Client
+from exporter.snmp.vitals import Reading, Vitals, is_told_by
+from exporter.snmp.walk import Client
 
-if TYPE_CHECKING:
-    from exporter.snmp.keys import User
+log = logging.getLogger(__name__)
 
-
-#: A poll may take this part of the interval.
+#: A poll may take this part of the interval: who answers a row at a time must be let go before its next turn.
 _SHARE = 0.9
+#: Kinds of error behind which there is no answer to anything.
+_SILENCE = frozenset({"timeout", "unreachable"})
+#: Names that did not come are asked for again after so many intervals, then after twice as many each time: those of
+#: a device that is slow with them must leave it time for its counters.
+_AGAIN = 1.5
 
 
-class Clients:
-    """Makes clients of either version; those of one process share its sockets."""
+@dataclass(slots=True)
+class _Names:
+    """When the names of a module's rows are asked for next, and what has kept some of them back."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._users: dict[Access, User] = {}
+    due: float = 0.0
+    pause: float = 0.0
+    failure: SnmpError | None = None
 
-    async def client(self, job: Job, timeout: float, retries: int) -> Client:
-        """Raises SnmpError for a name without an address."""
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.getaddrinfo(job.host, job.port, type=socket.SOCK_DGRAM)
-        except OSError as error:
-            raise SnmpError("unreachable", f"{job.host} has no address: {error.strerror}") from error
-        agent = Agent(found[0][4], timeout, retries)
-        access = job.access
-        if access.version == 2:
-            return V2Client(self._session, agent, access.community)
-        from exporter.snmp.keys import User  # noqa: PLC0415 - 20 MB that most inventories do not need
-        from exporter.snmp.v3 import V3Client  # noqa: PLC0415 - the same
 
-        if access not in self._users:
-            self._users[access] = User(
-                access.username,
-                access.security_level,
-                access.auth_protocol,
-                access.password,
-                access.priv_protocol,
-                access.priv_password,
-            )
-        return V3Client(self._session, agent, self._users[access], access.context_name)
+@dataclass(slots=True)
+class _Turn:
+    """A poll while it is under way."""
+
+    client: Client
+    until: float
+    #: What has come, by module.
+    polls: dict[str, list[VarBind]]
+    #: Modules of which all has come, and those whose names have been asked for.
+    whole: set[str]
+    named: set[str]
 
 
 class Watch:
@@ -67,62 +58,122 @@ class Watch:
         self.job = job
         self.assignment = assignment
         self._layouts = layouts
+        self._line = Line(job, assignment.interval)
+        self._vitals = Vitals()
+        self._failure = ""
+        self._duplicates = self._over_limit = self._malformed = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin anew, as with a device that nothing is known of."""
         self._chosen: list[Layout] = []
+        self._choose_at = 0.0
         #: The modules among them that load, memory and uptime can be read from.
         self._vital: list[str] = []
         self._renderer: Renderer | None = None
-        self._client: Client | None = None
-        self._named_at: dict[str, float] = {}
-        self._vitals = Vitals()
-        self._duplicates = self._over_limit = 0
+        self._names: dict[str, _Names] = {}
+
+    def look_up(self) -> None:
+        """Ask for the address of its host name before the next poll."""
+        self._line.doubt()
 
     async def poll(self, clients: Clients) -> Polled:
         """One poll, whatever comes of it."""
         begin, start = time.time(), time.monotonic()
-        polls: dict[str, list[VarBind]] = {}
-        failure: SnmpError | None = None
-        try:
-            if self._client is None:
-                self._client = await clients.client(self.job, self.assignment.timeout, self.assignment.retries)
-            # A device that answers a row at a time must not be asked for longer than until its next turn.
-            async with asyncio.timeout(_SHARE * self.assignment.interval):
-                if self._renderer is None:
-                    await self._choose(self._client)
-                for layout in self._chosen:
-                    failure = await self._module(self._client, layout.module, polls) or failure
-        except TimeoutError:
-            failure = SnmpError("timeout", "the device was not done with its answers when its next poll drew near")
-        except SnmpError as error:
-            # Silence: whatever else could be asked would be met by it too.
-            failure = error
-        page = self._renderer.render(polls) if self._renderer is not None else Page()
+        failure, page, vitals = await self._try(clients, start)
         self._duplicates += page.duplicates
         self._over_limit += page.over_limit
+        self._malformed += page.malformed
         polled = Polled(self.job.device, begin, start, time.monotonic() - start, page)
         polled.modules = tuple(layout.module.name for layout in self._chosen)
         if failure is not None:
             polled.failure, polled.problem = failure.kind, str(failure)
-        if self._client is not None:
-            traffic = self._client.traffic
-            polled.sent, polled.received, polled.retries = traffic.sent, traffic.received, traffic.retries
-            polled.errors = dict(traffic.errors)
-        polled.duplicates, polled.over_limit = self._duplicates, self._over_limit
-        vitals = self._vitals.read(self._telling(polls), start)
+            if failure.kind in _SILENCE:
+                self._line.doubt()
+        self._failure = polled.failure
+        traffic = self._line.traffic
+        polled.sent, polled.received, polled.retries = traffic.sent, traffic.received, traffic.retries
+        polled.errors = dict(traffic.errors)
+        polled.duplicates, polled.over_limit, polled.malformed = self._duplicates, self._over_limit, self._malformed
         polled.cpu, polled.memory, polled.uptime = vitals.cpu, vitals.memory, vitals.uptime
         return polled
 
-    async def _choose(self, client: Client) -> None:
-        """The modules that the inventory names, or those of what the device says that it is."""
-        names: Sequence[str] = self.job.modules
-        if not names:
+    async def _try(self, clients: Clients, start: float) -> tuple[SnmpError | None, Page, Reading]:
+        """What one poll has brought, and what went wrong."""
+        try:
             try:
-                answers = await client.get(classify.QUESTIONS)
-            except PartialWalk as error:
-                answers = error.varbinds
+                client = await self._line.client(clients)
+            except SnmpError as error:
+                return error, Page(), self._read({}, set(), start)
+            turn = _Turn(client, start + _SHARE * self.assignment.interval, {}, set(), set())
+            failure = await self._ask(turn)
+            vitals = self._read(turn.polls, turn.whole, start)
+            if vitals.restarted:
+                # Its rows may have other numbers now, and it may be another device: none of this has been rendered.
+                self._forget()
+                turn = _Turn(client, turn.until, {}, set(), set())
+                failure = await self._ask(turn)
+                vitals = self._read(turn.polls, turn.whole, start)
+            page = self._renderer.render(turn.polls) if self._renderer is not None else Page()
+            if self._renderer is not None and (failure is None or failure.kind not in _SILENCE):
+                unnamed = set(self._renderer.unnamed()) - turn.named
+                if unnamed:
+                    failure = await self._learn_again(turn, unnamed) or failure
+                    page = self._renderer.render(turn.polls)
+        except Exception as error:
+            # A device must not be lost until a restart by what nobody has thought of.
+            if self._failure != "internal":
+                log.exception("%s: a poll by SNMP has met a bug of this program", self.job.device)
+            self._forget()
+            self._vitals = Vitals()
+            message = f"a bug of this program: {type(error).__name__}"
+            return self._line.traffic.failure("internal", message), Page(), Reading(None, None, None)
+        return failure, page, vitals
+
+    async def _ask(self, turn: _Turn) -> SnmpError | None:
+        """Ask for all there is; what went wrong is returned, for something may have come before."""
+        failure: SnmpError | None = None
+        try:
+            failure = await self._choose(turn)
+            errors = turn.client.traffic.errors
+            for layout in self._chosen:
+                before = errors.total()
+                problem = await self._module(turn, layout.module)
+                # A scalar that is refused among others is counted, and no failure of the poll.
+                if problem is None and errors.total() == before:
+                    turn.whole.add(layout.module.name)
+                failure = problem or failure
+        except SnmpError as error:
+            # Silence: whatever else could be asked would be met by it too.
+            failure = error
+        return failure
+
+    async def _choose(self, turn: _Turn) -> SnmpError | None:
+        """The modules that the inventory names, or those of what the device says that it is, now and then again."""
+        now = time.monotonic()
+        if self._renderer is not None and (self.job.modules or now < self._choose_at):
+            return None
+        names: Sequence[str] = self.job.modules
+        failure: SnmpError | None = None
+        if not names:
+            turn.client.pace(self.assignment.timeout, self.assignment.retries, turn.until)
+            answers: list[VarBind] = []
+            failure = await _gather(answers, turn.client.get(classify.QUESTIONS))
+            if failure is not None and (self._renderer is not None or not answers):
+                return failure
             names = classify.classify(classify.facts(answers)).modules
-        self._chosen = [self._layouts[name] for name in names if name in self._layouts]
-        self._vital = [layout.module.name for layout in self._chosen if is_told_by(layout.module.asked)]
-        self._renderer = Renderer(self._chosen, self.job.labels, self.assignment.limit)
+        # A part of the answers is asked for again with the next poll.
+        self._choose_at = now + self.assignment.slow_interval if failure is None else 0.0
+        chosen = [self._layouts[name] for name in names if name in self._layouts]
+        if self._renderer is None or chosen != self._chosen:
+            self._chosen = chosen
+            self._vital = [layout.module.name for layout in chosen if is_told_by(layout.module.asked)]
+            self._renderer = Renderer(chosen, self.job.labels, self.assignment.limit)
+            self._names = {layout.module.name: _Names() for layout in chosen}
+        return None
+
+    def _read(self, polls: Mapping[str, list[VarBind]], whole: set[str], start: float) -> Reading:
+        return self._vitals.read(self._telling(polls), start, whole=whole.issuperset(self._vital))
 
     def _telling(self, polls: Mapping[str, list[VarBind]]) -> Iterator[VarBind]:
         """What load, memory and uptime are read from."""
@@ -131,73 +182,111 @@ class Watch:
                 yield from polls.get(name, ())
                 yield from self._renderer.names(name)
 
-    async def _module(self, client: Client, module: Module, polls: dict[str, list[VarBind]]) -> SnmpError | None:
-        """Ask for one module; what went wrong is returned if the device may still answer for the next one."""
-        repetitions = module.max_repetitions or self.assignment.max_repetitions
-        found = polls[module.name] = []
-        try:
-            await self._learn(client, module, repetitions)
-            columns, instances = await self._filtered(client, module, repetitions)
-            if instances:
-                found += await client.get(instances)
-            if columns:
-                found += await client.walk(
-                    columns, repetitions, allow_nonincreasing=module.allow_nonincreasing_oids
-                )
-        except PartialWalk as error:
-            found += error.varbinds
-            if error.kind in _SILENCE:
-                raise
-            return error
-        except SnmpError as error:
-            if error.kind in _SILENCE:
-                raise
-            return error
-        return None
-
-    async def _learn(self, client: Client, module: Module, repetitions: int) -> None:
-        """Ask what rows are called, once in a while."""
-        now = time.monotonic()
-        if now - self._named_at.get(module.name, -1e9) < self.assignment.slow_interval:
-            return
-        names: list[VarBind] = []
-        if module.lookup_instances:
-            names += await client.get(module.lookup_instances)
-        if module.lookup_columns:
-            names += await client.walk(module.lookup_columns, repetitions)
-        if self._renderer is not None:
-            self._renderer.learn(module.name, names)
-        self._named_at[module.name] = now
-
-    async def _filtered(self, client: Client, module: Module, repetitions: int) -> tuple[list[bytes], list[bytes]]:
-        """Columns to walk and instances to get, after the module's filters."""
-        columns, instances = list(module.columns), list(module.instances)
+    async def _module(self, turn: _Turn, module: Module) -> SnmpError | None:
+        """Ask for one module; what went wrong is returned if the device may still answer for the rest."""
+        turn.client.pace(
+            self.assignment.timeout if module.timeout is None else module.timeout,
+            self.assignment.retries if module.retries is None else module.retries,
+            turn.until,
+        )
+        client = turn.client
+        found = turn.polls[module.name] = []
+        failure: SnmpError | None = None
+        # Before the names: a device may be so slow with those that nothing else comes.
+        if module.instances:
+            failure = await _gather(found, client.get(module.instances))
+        failure = await self._learn(turn, module) or failure
+        columns = list(module.columns)
         for one in reversed(module.filters):
             taken = [column for column in columns if column.startswith(one.targets)]
             if taken:
-                rows = await self._passing(client, one.conditions, repetitions)
+                rows, problem = await self._passing(client, module, one.conditions)
+                instances = [column + row for column in taken for row in rows]
                 columns = [column for column in columns if column not in taken]
-                instances += [column + row for column in taken for row in rows]
-        return columns, instances
+                failure = problem or failure
+                if instances:
+                    failure = await _gather(found, client.get(instances)) or failure
+        if columns:
+            failure = await _gather(found, self._walk(client, module, columns)) or failure
+        return failure
 
-    async def _passing(self, client: Client, conditions: Sequence[Condition], repetitions: int) -> list[bytes]:
-        """The rows that meet all conditions, in the order of the first one's column."""
-        passing = [
-            [
-                oid[len(condition.oid) :]
-                for oid, tag, value in await client.walk([condition.oid], repetitions)
-                if _meets(condition, tag, value)
-            ]
-            for condition in conditions
-        ]
+    def _walk(self, client: Client, module: Module, columns: Sequence[bytes]) -> Awaitable[list[VarBind]]:
+        repetitions = module.max_repetitions or self.assignment.max_repetitions
+        return client.walk(columns, repetitions, allow_nonincreasing=module.allow_nonincreasing_oids)
+
+    async def _learn(self, turn: _Turn, module: Module) -> SnmpError | None:
+        """Ask what rows are called, once in a while; returns what keeps some names back, now or since then."""
+        state, now = self._names[module.name], time.monotonic()
+        if now < state.due or self._renderer is None or not (module.lookup_columns or module.lookup_instances):
+            return state.failure
+        names: list[VarBind] = []
+        failure: SnmpError | None = None
+        try:
+            if module.lookup_instances:
+                failure = await _gather(names, turn.client.get(module.lookup_instances))
+            if module.lookup_columns:
+                failure = await _gather(names, self._walk(turn.client, module, module.lookup_columns)) or failure
+        except SnmpError as error:
+            failure = error
+        turn.named.add(module.name)
+        state.failure = failure
+        if failure is None:
+            state.due, state.pause = now + self.assignment.slow_interval, 0.0
+        else:
+            pause = max(2 * state.pause, _AGAIN * self.assignment.interval)
+            state.pause = min(pause, self.assignment.slow_interval)
+            state.due = now + state.pause
+            # What has not come this time is what it was.
+            names = [*self._renderer.names(module.name), *names]
+        self._renderer.learn(module.name, names)
+        if failure is not None and failure.kind in _SILENCE:
+            raise failure
+        return failure
+
+    async def _learn_again(self, turn: _Turn, modules: set[str]) -> SnmpError | None:
+        """Ask for the names of modules with new rows; not sooner than is due where that has failed before."""
+        failure: SnmpError | None = None
+        try:
+            for layout in self._chosen:
+                state = self._names[layout.module.name]
+                if layout.module.name in modules and state.failure is None:
+                    state.due = 0.0
+                    failure = await self._learn(turn, layout.module) or failure
+        except SnmpError as error:
+            failure = error
+        return failure
+
+    async def _passing(
+        self, client: Client, module: Module, conditions: Sequence[Condition]
+    ) -> tuple[list[bytes], SnmpError | None]:
+        """The rows that meet all conditions, in the order of the first one's column; and what went wrong."""
+        passing: list[list[bytes]] = []
+        failure: SnmpError | None = None
+        for condition in conditions:
+            found: list[VarBind] = []
+            failure = await _gather(found, self._walk(client, module, [condition.oid])) or failure
+            size = len(condition.oid)
+            passing.append([oid[size:] for oid, tag, value in found if _meets(condition, tag, value)])
         common = set(passing[0]).intersection(*passing)
-        return [row for row in passing[0] if row in common]
+        return [row for row in passing[0] if row in common], failure
 
 
-#: Kinds of error behind which there is no answer to anything.
-_SILENCE = frozenset({"timeout", "unreachable"})
+async def _gather(found: list[VarBind], answers: Awaitable[list[VarBind]]) -> SnmpError | None:
+    """Add what comes; what went wrong is returned, or raised where the device is silent."""
+    try:
+        found += await answers
+    except SnmpError as error:
+        if isinstance(error, PartialWalk):
+            found += error.varbinds
+        if error.kind in _SILENCE:
+            raise
+        return error
+    return None
 
 
 def _meets(condition: Condition, tag: int, value: bytes) -> bool:
-    text = decode.text(tag, value, "DisplayString")
+    try:
+        text = decode.text(tag, value, "DisplayString")[: decode.LONGEST_SEARCHED]
+    except BerError:
+        return False
     return any(pattern.search(text) for pattern in condition.values)

@@ -11,10 +11,10 @@ from exporter.errors import PartialWalk, SnmpError
 from exporter.snmp import ber, classify
 from exporter.snmp.ber import VarBind, parse_oid
 from exporter.snmp.classify import Class
+from exporter.snmp.clients import Clients
 from exporter.snmp.jobs import Job, access
 from exporter.snmp.session import Session
 from exporter.snmp.walk import Client
-from exporter.snmp.watch import Clients
 
 _NAME = parse_oid("1.3.6.1.2.1.1.5.0")
 _ENGINE = parse_oid("1.3.6.1.6.3.10.2.1.1.0")
