@@ -11,7 +11,7 @@ _libc = ctypes.CDLL(None)
 
 
 def few_arenas() -> None:
-    """Each thread that renders or reloads would get a heap of its own, and leave it behind; to be called at first."""
+    """Each thread that renders or reloads would get a heap of its own, and leave it behind; to be called first."""
     if hasattr(_libc, "mallopt"):
         _libc.mallopt(_M_ARENA_MAX, _MOST_ARENAS)
 

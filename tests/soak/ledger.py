@@ -42,6 +42,8 @@ class Ledger:
         self.probes = 0.0
         self.false_losses = 0.0
         self.lags: list[float] = []
+        #: Until then the page tells the lag of a standstill.
+        self.stood_until = -math.inf
         #: Devices that were down, or not there, without an outage.
         self.seen_down: list[str] = []
 
@@ -68,7 +70,8 @@ class Ledger:
         probes, replies = page.by_device(_PROBES), page.by_device(_REPLIES)
         with self._lock:
             self.scrapes += 1
-            self.lags.append(page.total("ward_probe_cycle_lag_seconds"))
+            if asked > self.stood_until:
+                self.lags.append(page.total("ward_probe_cycle_lag_seconds"))
             self._first = self._first or changes
             self._last = changes
             self.probes = sum(probes.values())
