@@ -36,7 +36,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench
 
 soak: $(VENV)/dev.stamp
-	$(BIN)/python -m tests.snmp.soak $(MINUTES)
+	$(BIN)/python -m $(if $(filter snmp,$(WHAT)),tests.snmp.soak,tests.soak) $(MINUTES)
 
 fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.fuzz $(TARGET) $(SECONDS)

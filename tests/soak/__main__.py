@@ -99,8 +99,8 @@ def report(run: Run, base: Sizes, end: Sizes) -> bool:
         ),
         (f"lag: median {lag * 1000:.1f} ms, worst {max(ledger.lags):.2f} s", lag <= _LAG),
         (
-            f"false losses: {ledger.false_losses:.0f} of {ledger.probes:.0f} probes; the simulated network itself has"
-            f" dropped {run.net.overruns()}",
+            f"false losses: {ledger.false_losses:.0f} of {ledger.probes:.0f} probes;"
+            f" the simulated network itself has dropped {run.net.overruns()}",
             ledger.false_losses <= run.net.overruns(),
         ),
         (f"missed outages: {ledger.missed:g} of {ledger.outages}", ledger.missed == 0),
