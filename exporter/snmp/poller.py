@@ -1,7 +1,7 @@
 """A poller process: asks its devices by SNMP, each at its own phase of the interval, and tells what they answer.
 
-Run by `Pool` as `python -m exporter.snmp.poller FD`, a socket whose other end is the exporter's; the process ends
-when that does.
+Run by `Pool`, with a socket whose other end is the exporter's, and the seconds between two signs of life; the
+process ends when the socket does.
 """
 
 from __future__ import annotations
@@ -85,6 +85,12 @@ class Poller:
             wait = (phase - now / interval) % 1 + due - 1
             await asyncio.sleep(interval * (wait if wait > 0.1 else wait + 1))
 
+    async def beat(self, heartbeat: float) -> None:
+        """Say again and again that this process does not hang."""
+        while True:
+            self._flush()
+            await asyncio.sleep(heartbeat)
+
     def _tell(self, polled: Polled) -> None:
         """Have it told soon, with others."""
         if not self._done:
@@ -98,7 +104,7 @@ class Poller:
             self._connection.send(done)
 
 
-async def _serve(descriptor: int) -> None:
+async def _serve(descriptor: int, heartbeat: float) -> None:
     loop = asyncio.get_running_loop()
     inbox: asyncio.Queue[Assignment | None] = asyncio.Queue()
     connection: Connection[list[Polled], Assignment] = Connection(descriptor)
@@ -116,8 +122,10 @@ async def _serve(descriptor: int) -> None:
     threading.Thread(target=listen, daemon=True).start()
     with Session(_REQUESTS) as session:
         poller = Poller(connection, session)
+        beating = asyncio.create_task(poller.beat(heartbeat))
         while (assignment := await inbox.get()) is not None:
             poller.assign(assignment)
+        beating.cancel()
 
 
 def main() -> None:
@@ -127,8 +135,4 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     # What a poll brings is freed without the collector, which would look it through several times a poll.
     gc.set_threshold(_GARBAGE)
-    asyncio.run(_serve(int(sys.argv[1])))
-
-
-if __name__ == "__main__":
-    main()
+    asyncio.run(_serve(int(sys.argv[1]), float(sys.argv[2])))
