@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from exporter import __version__
 from exporter.icmp.packet import REASONS
+from exporter.inventory.device import Site
 from exporter.state.columns import DOWN
 from exporter.state.history import Event
 from exporter.state.verdict import Verdicts
@@ -110,7 +111,7 @@ class Changes:
         """Mean RTT (ms) and loss of each device over the window, as JSON; may run in a thread."""
         gauges = self.verdicts.window.gauges()
         rtt, loss = gauges.rtt[: self._count] * 1000, gauges.loss[: self._count]
-        return b'{"rtt":[%s],"loss":[%s]}' % (_numbers(rtt, 2), _numbers(loss, 3))
+        return b'{"rtt":[%s],"loss":[%s]}' % (_numbers(rtt, 3), _numbers(loss, 3))
 
     def _read(self) -> tuple[Codes, npt.NDArray[np.float64]]:
         columns, count = self.verdicts.columns, self._count
@@ -151,10 +152,10 @@ def _state(row: int, code: int, since: float) -> str:
 def _static(verdicts: Verdicts, interval: float) -> Iterator[bytes]:
     """What only a reload changes: the beginning of a JSON object."""
     inventory = verdicts.inventory
-    sites = [
-        {"name": name, "region": inventory.sites[name].region if name in inventory.sites else ""}
-        for name in verdicts.site_names
-    ]
+    sites = []
+    for name in verdicts.site_names:
+        site = inventory.sites.get(name, Site(name=name))
+        sites.append({"name": name, "region": site.region, "local_uplinks": site.local_uplinks})
     head = json.dumps({"version": __version__, "interval": interval, "sites": sites})
     yield f'{head[:-1]},"devices":['.encode()
     for row, device in enumerate(inventory.devices):

@@ -49,7 +49,7 @@ def test_the_first_message_is_all_there_is(site: Web, driver: Driver, listener: 
         "rtt_limit": 200.0,
         "loss_limit": 0.1,
     }
-    assert first.data["sites"] == [{"name": "s", "region": "r"}]
+    assert first.data["sites"] == [{"name": "s", "region": "r", "local_uplinks": False}]
     assert first.data["states"] == [
         [0, 1, 1_700_000_000.0, 0, ""],
         [1, 2, 1_700_000_003.0, 0, "timeout"],

@@ -62,7 +62,7 @@ export class Board {
     const { site, root, summary, note } = tile;
     const counts = Object.fromEntries(STATES.map((state) => [state, 0]));
     for (const device of site.devices) counts[device.state] += 1;
-    const isolated = (tile.isolated = this.model.isolated.has(site.name));
+    const isolated = (tile.isolated = this.model.cutOff.has(site.name));
     mark(root, "data-worst", isolated ? "isolated" : STATES.find((state) => counts[state]));
     const bad = ["down", "flapping"].filter((state) => counts[state]).map((state) => `${counts[state]} ${state}`);
     const words = [...(isolated ? ["cut off"] : []), ...bad];
@@ -76,7 +76,7 @@ export class Board {
   // Other sites may be cut off than before.
   isolation() {
     for (const tile of this.tiles) {
-      if (tile.isolated !== this.model.isolated.has(tile.site.name)) this.#summary(tile);
+      if (tile.isolated !== this.model.cutOff.has(tile.site.name)) this.#summary(tile);
     }
   }
 

@@ -57,7 +57,7 @@ export class DevicePage {
       const found = await answer.json();
       if (name !== this.name) return;
       if (answer.ok) this.#show(found);
-      else this.state.replaceChildren(`No device is called ${name}.`);
+      else this.state.replaceChildren("No device is called ", element("bdi", {}, name), ".");
     } catch {
       // The banner says that the exporter is lost; what was known stays.
     }

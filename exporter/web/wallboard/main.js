@@ -12,6 +12,8 @@ import { STATES, clock, duration, element, mark, write } from "./text.js";
 
 const byId = (id) => document.getElementById(id);
 const ROUTE = /^\/device\/(.+)$/;
+const FLASH = { boxShadow: ["0 0 0 0.25rem var(--link)", "0 0 0 0.25rem transparent"] };
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const TITLES = { down: "Down", flapping: "Flapping", suppressed: "Suppressed", unknown: "Unknown", up: "Up" };
 
 const model = new Model();
@@ -26,6 +28,7 @@ const totals = makeTotals();
 
 let loaded = false;
 let lost = null;
+let leaving = false;
 let trail = filters.address;
 // What has come since the last frame.
 let fresh = { all: false, devices: new Set(), rest: false, figures: false };
@@ -55,6 +58,13 @@ function makeTotals() {
 
 const stream = new Stream(
   (kind, data) => {
+    if (leaving) return;
+    if (kind === "snapshot" && model.version && data.version !== model.version) {
+      // Another exporter has taken its place, and this script is of the former one.
+      leaving = true;
+      location.reload();
+      return;
+    }
     if (kind === "snapshot") {
       model.load(data);
       fresh.all = true;
@@ -104,11 +114,10 @@ function draw() {
 }
 
 function flash(devices) {
-  if (devices.size > 50) return;
+  if (devices.size > 50 || calm.matches) return;
   for (const changed of devices) {
-    const { link } = board.parts.get(changed);
-    link.classList.remove("changed");
-    requestAnimationFrame(() => link.classList.add("changed"));
+    // By the clock, not by a class: one that nobody sees now does not flash when it comes into sight.
+    board.parts.get(changed).link.animate(FLASH, { duration: 2500, easing: "ease-out" });
   }
 }
 
@@ -158,14 +167,16 @@ function alarms() {
     box.replaceChildren(...words.map((text) => element("p", {}, text)));
   }
   document.body.classList.toggle("lost", lost !== null);
-  mark(byId("connection"), "data-is", lost ? "lost" : loaded ? "live" : "waiting");
+  mark(byId("connection").parentElement, "data-is", lost ? "lost" : loaded ? "live" : "waiting");
   write(byId("connection"), lost ? "lost" : loaded ? "live" : "connecting");
+  // Outside of what is read aloud when it changes.
+  write(byId("ago"), lost ? ` ${duration(Date.now() / 1000 - lost.since)} ago` : "");
 }
 
 function tick() {
   const now = Date.now() / 1000;
   write(byId("clock"), clock(now));
-  if (lost) write(byId("connection"), `lost ${duration(now - lost.since)} ago`);
+  if (lost) alarms();
   if (!loaded || lost) return;
   trouble.tick(model.now());
   device.tick();
@@ -176,11 +187,19 @@ function tick() {
 
 function route() {
   const found = ROUTE.exec(location.pathname);
-  const name = found ? found[1].split("/").map(decodeURIComponent).join("/") : null;
+  const name = found ? found[1].split("/").map(decoded).join("/") : null;
   byId("board").hidden = name !== null;
   if (device.name !== name) device.open(name);
   if (name === null) filters.read();
   show();
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // typed by hand, with a percent sign that means itself
+  }
 }
 
 function go(address) {

@@ -26,7 +26,8 @@ export class Model {
     this.sites = [];
     this.byName = new Map();
     this.events = [];
-    this.isolated = new Set();
+    // Names of sites.
+    this.cutOff = new Set();
     this.massOutage = false;
     this.problem = "";
     this.version = "";
@@ -49,11 +50,11 @@ export class Model {
       return device;
     });
     this.byName = new Map(this.devices.map((device) => [device.name, device]));
-    const regions = new Map(snapshot.sites.map((site) => [site.name, site.region]));
+    const facts = new Map(snapshot.sites.map((site) => [site.name, site]));
     const sites = new Map();
     for (const device of this.devices) {
       const name = device.site || "no site";
-      if (!sites.has(name)) sites.set(name, { name, region: regions.get(name) ?? "", devices: [] });
+      if (!sites.has(name)) sites.set(name, { name, region: "", local_uplinks: false, ...facts.get(name), devices: [] });
       sites.get(name).devices.push(device);
     }
     this.sites = [...sites.values()].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
@@ -65,11 +66,10 @@ export class Model {
   // The devices whose state has changed.
   apply(change) {
     this.ahead = change.at - Date.now() / 1000;
-    this.isolated = new Set(change.isolated);
     this.massOutage = change.mass_outage;
     this.problem = change.problem;
     this.events = [...change.events.reverse(), ...this.events].slice(0, MOST_EVENTS);
-    return change.states.map(([row, verdict, since, flags, reason]) => {
+    const changed = change.states.map(([row, verdict, since, flags, reason]) => {
       const device = this.devices[row];
       device.verdict = VERDICTS[verdict];
       device.since = since;
@@ -78,6 +78,9 @@ export class Model {
       device.state = stateOf(device.verdict, device.suppressed);
       return device;
     });
+    const isolated = new Set(change.isolated);
+    this.cutOff = new Set(this.sites.filter((site) => isolated.has(site.name) && isCutOff(site)).map((site) => site.name));
+    return changed;
   }
 
   figures({ rtt, loss }) {
@@ -92,10 +95,16 @@ export class Model {
     let ispDown = 0;
     for (const device of this.devices) {
       counts[device.state] += 1;
-      if (device.isp && device.verdict === "down") ispDown += 1;
+      if (device.isp && device.verdict === "down" && !device.suppressed.includes("maintenance")) ispDown += 1;
     }
-    return { ...counts, all: this.devices.length, ispDown, isolated: this.isolated.size };
+    return { ...counts, all: this.devices.length, ispDown, isolated: this.cutOff.size };
   }
+}
+
+// All ISP links of the site are down. It is no news where nothing depends on them, nor where each is explained.
+function isCutOff(site) {
+  const open = site.devices.some((device) => device.isp && ["down", "flapping"].includes(device.state));
+  return open && !site.local_uplinks;
 }
 
 // A device is reached late, or loses much, although it is up.

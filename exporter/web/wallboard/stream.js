@@ -2,6 +2,7 @@
 
 const SILENCE_MS = 12_000; // the exporter speaks every 5 s at the least
 const RETRY_MS = [500, 1000, 2000, 4000];
+const LONGEST_MS = 60_000; // that a refusal may keep it waiting
 const HIDDEN_MS = 60_000; // a browser allows few connections to one server: a tab that nobody sees gives its own back
 
 export class Stream {
@@ -28,15 +29,19 @@ export class Stream {
     const stop = new AbortController();
     this.#stop = stop;
     let why = "the connection has ended";
+    let after = 0;
     try {
       await this.#read(stop);
     } catch (error) {
       why = stop.signal.aborted ? String(stop.signal.reason) : error.refused ?? "no connection";
+      after = Math.min(error.after ?? 0, LONGEST_MS);
     }
     if (this.#stop !== stop) return; // ended because nobody looks
     this.#stop = null;
     this.onLost(this.#heard / 1000, why);
-    this.#timer = setTimeout(() => this.start(), RETRY_MS[Math.min(this.#tries++, RETRY_MS.length - 1)]);
+    // Spread: all that have lost an exporter at once must not come back at once.
+    const wait = Math.max(after, RETRY_MS[Math.min(this.#tries++, RETRY_MS.length - 1)]) * (1 + Math.random() / 2);
+    this.#timer = setTimeout(() => this.start(), wait);
   }
 
   #end() {
@@ -54,7 +59,9 @@ export class Stream {
       const answer = await fetch("/api/v1/events", { headers, signal: stop.signal, cache: "no-store" });
       if (!answer.ok) {
         const refused = answer.status === 503 ? "too many wallboards are open" : `it answers ${answer.status}`;
-        throw Object.assign(new Error(refused), { refused });
+        // In seconds; a date is not understood.
+        const after = Number(answer.headers.get("retry-after")) * 1000 || 0;
+        throw Object.assign(new Error(refused), { refused, after });
       }
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       let rest = "";

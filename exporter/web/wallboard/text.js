@@ -38,6 +38,21 @@ export function hide(node, hidden) {
   if (node.hidden !== hidden) node.hidden = hidden;
 }
 
+// Puts `rows` into `list` in this order, and takes out all others. What has the keyboard keeps it; from a row that
+// goes it passes to the one that takes its place.
+export function arrange(list, rows) {
+  const focused = list.contains(document.activeElement) ? document.activeElement : null;
+  const place = [...list.children].findIndex((row) => row.contains(focused));
+  const staying = new Set(rows);
+  for (const row of [...list.children]) if (!staying.has(row)) row.remove();
+  rows.forEach((row, number) => {
+    if (list.children[number] !== row) list.insertBefore(row, list.children[number] ?? null);
+  });
+  if (!focused || document.activeElement === focused) return;
+  const heir = list.contains(focused) ? focused : rows[Math.min(place, rows.length - 1)]?.querySelector("a");
+  (heir ?? document.getElementById("main")).focus({ preventScroll: true });
+}
+
 export function reasonText(reason) {
   return REASONS[reason] ?? reason.replaceAll("_", " ");
 }
@@ -68,6 +83,7 @@ export function clock(at) {
 
 export function milliseconds(rtt) {
   if (rtt === null || rtt === undefined) return "–";
+  if (rtt < 0.0995) return `${Math.round(rtt * 1000)} µs`;
   return `${rtt < 0.995 ? rtt.toFixed(2) : rtt < 9.95 ? rtt.toFixed(1) : Math.round(rtt)} ms`;
 }
 
