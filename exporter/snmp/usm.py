@@ -18,6 +18,8 @@ from exporter.snmp.ber import OCTET_STRING, SEQUENCE, Response
 from exporter.snmp.keys import AUTH, PRIV, User
 
 REPORT = 0xA8
+#: usmStatsNotInTimeWindows, the counter in a report of a device that has another time than we think.
+NOT_IN_TIME = ber.parse_oid("1.3.6.1.6.3.15.1.1.2.0")
 _REPORTABLE = 4
 _LARGEST = b"\x02\x03\x00\xff\xe3"  # 65,507, as large as a datagram can be
 _MODEL = b"\x02\x01\x03"
@@ -119,7 +121,8 @@ class Request:
         """The answer, if it is the device's and as secure as the question, or a report why there is none.
 
         Raises BerError for everything else. A report may be less secure: a device signs none for who it does not
-        know. It cannot be forged by who has not seen the message's number.
+        know. It cannot be forged by who has not seen the message's number. That of a device's time is signed (RFC
+        3414, section 3.2): who has seen the number must not be able to set our clock.
         """
         try:
             message = _open(data)
@@ -133,7 +136,10 @@ class Request:
             at, end = ber.inside(data, at, SEQUENCE, end)
             at, context = _context(data, at, end)
             if data[at] == REPORT:
-                return _report(message, data, at, end)
+                report = _report(message, data, at, end)
+                if report.counter == NOT_IN_TIME and self._flags & ~message.flags & AUTH:
+                    raise BerError("its report that we have another time is not signed")
+                return report
             self._check(message, context)
             response = ber.decode_pdu(data, at, end, ber.RESPONSE)
         except IndexError:

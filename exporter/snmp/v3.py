@@ -17,7 +17,7 @@ _AROUND = 130
 #: Who an engine is, and what time it has there: a device that asks for more is never content.
 _ROUNDS = 4
 _USM = "1.3.6.1.6.3.15.1.1"
-_NOT_IN_TIME, _UNKNOWN_ENGINE = ber.parse_oid(f"{_USM}.2.0"), ber.parse_oid(f"{_USM}.4.0")
+_UNKNOWN_ENGINE = ber.parse_oid(f"{_USM}.4.0")
 _REPORTS = {
     ber.parse_oid(f"{_USM}.1.0"): ("credentials", "it does not take messages of {user} at this security level"),
     ber.parse_oid(f"{_USM}.3.0"): ("credentials", "it does not know {user}"),
@@ -61,7 +61,7 @@ class V3Client(Client):
                 return answer
             report = answer
             self._heed(report)
-        if report is not None and report.counter == _NOT_IN_TIME:
+        if report is not None and report.counter == usm.NOT_IN_TIME:
             raise self.traffic.failure(
                 "clock", "it takes no message for one of its own time, whatever time that is"
             )
@@ -69,7 +69,7 @@ class V3Client(Client):
 
     def _heed(self, report: Report) -> None:
         """Do as a report says, or raise it as an error."""
-        if self._engine is not None and report.counter == _NOT_IN_TIME and report.engine == self._engine.name:
+        if self._engine is not None and report.counter == usm.NOT_IN_TIME and report.engine == self._engine.name:
             # It has booted, or its clock is another. What is older than we thought is not refused here: it answers
             # a message that was sent just now.
             self._engine.set_clock(report.boots, report.seconds)

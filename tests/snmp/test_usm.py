@@ -171,8 +171,10 @@ def sealed(
     return whole(keys.digest(whole(digest))) if flags & AUTH else whole(b"")
 
 
-def scoped_pdu(number: int, kind: int = ber.RESPONSE, engine: bytes = ENGINE, context: bytes = b"") -> bytes:
-    varbind = tlv(0x30, tlv(6, SYS_NAME), tlv(4, b"a-host"))
+def scoped_pdu(
+    number: int, kind: int = ber.RESPONSE, engine: bytes = ENGINE, context: bytes = b"", name: bytes = SYS_NAME
+) -> bytes:
+    varbind = tlv(0x30, tlv(6, name), tlv(4, b"a-host"))
     pdu = tlv(kind, tlv(2, signed(number)), tlv(2, b"\0"), tlv(2, b"\0"), tlv(0x30, varbind))
     return tlv(0x30, tlv(4, engine), tlv(4, context), pdu)
 
@@ -202,6 +204,18 @@ def test_an_answer_is_as_secure_as_the_question(place: int) -> None:
             asking(user).read(sealed(keys, user, 77, flags, scoped_pdu(77)))
     report = asking(user).read(sealed(user.keys(ENGINE), user, 77, 0, scoped_pdu(0, usm.REPORT)))
     assert report == Report(SYS_NAME, ENGINE, 5, 100)
+
+
+@every_user
+def test_a_report_of_the_devices_time_is_signed(place: int) -> None:
+    """Only the device itself may tell a client that it has another time; who sends such a report unsigned is not."""
+    user = USERS[place]
+    keys = user.keys(ENGINE)
+    scoped = scoped_pdu(0, usm.REPORT, name=usm.NOT_IN_TIME)
+    assert asking(user).read(sealed(keys, user, 77, user.flags & AUTH, scoped)).counter == usm.NOT_IN_TIME
+    if user.flags & AUTH:
+        with pytest.raises(BerError, match="not signed"):
+            asking(user).read(sealed(keys, user, 77, 0, scoped))
 
 
 @every_user

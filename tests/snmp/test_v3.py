@@ -280,7 +280,11 @@ def untree(elements: object) -> bytes:
 
 
 def reporting(counter: int, engine: bytes | None = None) -> Tamper:
-    """Answer anything but a discovery with a report, unsigned, of a counter of USM's and perhaps another engine."""
+    """Answer anything but a discovery with a report of a counter of USM's, and perhaps another engine.
+
+    It is unsigned, but for one of the engine's time (counter 2).
+    """
+    signed = counter == 2
 
     def tamper(request: bytes, answer: bytes) -> Sequence[bytes]:
         ((_, message),) = tree(request)
@@ -288,12 +292,17 @@ def reporting(counter: int, engine: bytes | None = None) -> Tamper:
         if security[3][1] == b"":
             return [answer]
         number = message[1][1][0][1]
-        header = (0x30, [(2, number), *message[1][1][1:2], (4, b"\0"), (2, b"\3")])
-        about = (0x30, [(4, engine or security[0][1]), (2, b"\5"), (2, b"\5"), (4, b""), (4, b""), (4, b"")])
+        header = (0x30, [(2, number), *message[1][1][1:2], (4, bytes([signed])), (2, b"\3")])
+        who = security[3][1] if signed else b""
+        digest = bytes(24 * signed)
+        about = (0x30, [(4, engine or security[0][1]), (2, b"\5"), (2, b"\5"), (4, who), (4, digest), (4, b"")])
         name = ber.parse_oid(f"1.3.6.1.6.3.15.1.1.{counter}.0")
         pdu = (0xA8, [(2, number), (2, b"\0"), (2, b"\0"), (0x30, [(0x30, [(6, name), (0x41, b"\1")])])])
         scoped = (0x30, [(4, security[0][1]), (4, b""), pdu])
-        return [untree([(0x30, [message[0], header, (4, untree([about])), scoped])])]
+        whole = untree([(0x30, [message[0], header, (4, untree([about])), scoped])])
+        if signed:
+            whole = whole.replace(digest, User(*GOOD).keys(security[0][1]).digest(whole))
+        return [whole]
 
     return tamper
 
