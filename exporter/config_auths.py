@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -238,10 +239,11 @@ class AuthReader:
         return credentials.secret(value.encode())
 
     def _about(self, source: str, value: str, error: SecretError) -> str:
-        """The reason, with the name of the file or variable in front; never with the value of the others."""
+        """The reason, with the name of the file, or of a variable that is there, in front; never with other values."""
         if source.endswith("_file"):
             return f"{self._folder / value} {error}"
-        return f"{value} {error}" if source.endswith("_env") else str(error)
+        # What is no variable may be the secret itself, in the place of a variable's name.
+        return f"{value} {error}" if source.endswith("_env") and value in os.environ else str(error)
 
 
 def _check_length(password: Secret) -> None:

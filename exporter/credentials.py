@@ -105,7 +105,7 @@ def read_environment(name: str) -> Secret:
     """The secret in an environment variable; raises SecretError."""
     value = os.environb.get(name.encode())
     if value is None:
-        raise SecretError("is not set in the environment")
+        raise SecretError("names a variable that is not set in the environment")
     return secret(value)
 
 

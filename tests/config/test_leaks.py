@@ -135,8 +135,19 @@ def test_check_tells_a_secret_that_is_gone(folder: Path) -> None:
     out = io.StringIO()
     assert check(folder / "ward.yml", out) == 1
     (problem, summary) = out.getvalue().splitlines()
-    assert problem.endswith("snmp.auths.environment.community_env: WARD_TEST_SECRET is not set in the environment")
+    assert problem.endswith(
+        "snmp.auths.environment.community_env: names a variable that is not set in the environment"
+    )
     assert summary == "FAILED: 1 problem"
+
+
+def test_a_secret_in_the_place_of_a_variable_is_not_shown(folder: Path) -> None:
+    """Who writes a community behind `community_env`, of letters as a name has, reads where it stands, and not it."""
+    (folder / "ward.yml").write_text("snmp: {auths: {branch: {version: 2, community_env: S3cretish}}}\n")
+    out = io.StringIO()
+    assert check(folder / "ward.yml", out) == 1
+    assert "snmp.auths.branch.community_env: names a variable" in out.getvalue()
+    assert "S3cretish" not in out.getvalue()
 
 
 FAILING = """
