@@ -46,7 +46,7 @@ from exporter.web.background import in_background
 from exporter.web.connections import Connections, most_connections
 from exporter.web.live import LiveWebConfig
 from exporter.web.security import protect
-from exporter.web.server import Server, listen
+from exporter.web.server import Server, listen, url
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +195,8 @@ class Service:
         self._resolver.start()
         self._prober.start()
         self._saver.start(self._prober, lambda: self._running.verdicts)
-        log.info("%s, listening on port %d", self._status(), self._socket.getsockname()[1])
+        where = url(self._socket, tls=self._web.current.tls is not None)
+        log.info("%s, listening on port %d: %s", self._status(), self._socket.getsockname()[1], where)
         try:
             asyncio.run(self._serve())
         finally:
@@ -341,13 +342,13 @@ class Service:
                 self._itself.reload_successful = not self._failures
 
     def _take_over(self, sources: Sources | None) -> None:
-        old = self.verdicts.inventory
         if sources is None:
             self._web.reload()
             read, inventory = self._read(self._running.sources)
         else:
             read, inventory = sources, self._read_sources(sources)
-        if sources is not None and (inventory.probed, inventory.sites) == (old.probed, old.sites):
+        runs = self.verdicts.inventory
+        if sources is not None and (inventory.probed, inventory.sites) == (runs.probed, runs.sites):
             self._show_sources(sources, inventory)
             return
         new = self._build(read, inventory)
@@ -356,6 +357,8 @@ class Service:
             # Who reloads by hand wants to hear all of them again.
             self._warned = frozenset()
         self._show(new)
+        # The former one goes with its last name, or it would be settled along.
+        del runs
         self._settle()
         log.info("reloaded: %d devices", len(inventory.devices))
 
