@@ -299,13 +299,25 @@ class Finding:
                 scraped(without(self.series(after(5), **polling), after(1), back, of=answered)),
                 {**dict.fromkeys((after(1), after(7), *unknown), on), self.ended(back + self.knows): off},
             )
+        if self.polls == 1:
+            # Of three polls one brings all, one nothing, and one a part.
+            yield self._gone(
+                "the third of them whole",
+                ward_snmp_up=lambda second: float(second // MINUTE % 3 != 1),
+                ward_snmp_partial=lambda second: float(second // MINUTE % 3 == 2),
+            )
+        yield self._gone("all of them a part", ward_snmp_partial=1)
         yield self.case(
             "goes on over one poll that is lost",
             scraped(without(self.series(), after(1), after(2), of=answered)),
             {after(1): on, after(2): on},
         )
-        yield self.case(
-            "is over soon when it is no more in what the device answers",
-            scraped(without(self.series(), after(1), after(60), of=answered)),
-            {after(1): on, self.ended(after(self.fades)): off},
+        yield self._gone("all of them whole")
+
+    def _gone(self, which: str, **polling: Course) -> Case:
+        """It is in no answer any more, and answers come: `which`."""
+        return self.case(
+            f"is over soon when it is no more in what the device answers, {which}",
+            scraped(without(self.series(**polling), self.after(1), self.after(60), of=answered)),
+            {self.after(1): [self.alert], self.ended(self.after(self.fades)): []},
         )

@@ -119,13 +119,24 @@ DOWN = port_finding(
             ),
         ],
         "it is no more in what the device answers": without(PORT.series(STATE), START, 10_000, of=answered),
+        "neither it nor one that is up has a name": [
+            *Port(SWITCH, 6, name="", described="").series(STATE),
+            *Port(SWITCH, name="", alias="", described="").series(STATE, ifOperStatus=2),
+        ],
+        "it was up, but has no name": Port(SWITCH, name="", alias="", described="").series(
+            STATE, ifOperStatus=course(2, None)
+        ),
+        "one of the same name is up": [
+            *Port(SWITCH, 6, name="").series(STATE),
+            *Port(SWITCH, name="").series(STATE, ifOperStatus=2),
+        ],
     },
     enough={
         "not present": PORT.series(STATE, ifOperStatus=course(6, None)),
         "down for what is below it": PORT.series(STATE, ifOperStatus=course(7, None)),
-        "it was up with another index": [
-            *without(Port(SWITCH, 9).series(STATE), START, 10_000, of=answered),
-            *PORT.series([], ifOperStatus={0: GAP, START: 2}, ifAdminStatus={0: GAP, START: 1}),
+        "another one has the same name": [
+            *Port(SWITCH, 6).series(STATE),
+            *PORT.series(STATE, ifOperStatus=course(2, None)),
         ],
         "it was up with another alias": [
             *without(Port(SWITCH, alias="").series(STATE), START, 10_000, of=answered),

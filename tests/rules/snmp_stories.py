@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tests.rules.polled import MINUTE, START, Polled, Port, answered, flow, without
 from tests.rules.snmp_cases import (
@@ -125,6 +126,39 @@ def _together() -> Iterator[Case]:
             *renamed.series([], ifOperStatus={0: GAP, 600: 2}, ifAdminStatus={0: GAP, 600: 1}),
         ],
         {600: [DOWN.alert], 960: [of(renamed, "InterfaceDown")]},
+    )
+    yield _story(
+        "InterfaceDown of an interface that was up with another index, when the old one is forgotten",
+        [
+            *Polled(SWITCH).series(),
+            *without(Port(SWITCH, 9).series(STATE), START, 10_000, of=answered),
+            *PORT.series([], ifOperStatus={0: GAP, START: 2}, ifAdminStatus={0: GAP, START: 1}),
+        ],
+        {START + 120: [], START + 480: [DOWN.alert], START + 900: [DOWN.alert]},
+    )
+    yield _story(
+        "InterfaceSpeedDegraded of an interface that gets another alias has a new alert, and soon no old one",
+        [
+            *Polled(SWITCH).series(),
+            *without(PORT.series(SPEED, ifHighSpeed=course(10, None)), 1200, 10_000, of=answered),
+            *renamed.series([], ifHighSpeed={0: GAP, 1200: 10}, ifOperStatus={0: GAP, 1200: 1}),
+        ],
+        {1200: [SLOWER.alert], 1860: [of(renamed, "InterfaceSpeedDegraded")]},
+    )
+    moved = Device("sw2", "switch", "batumi-02"), Device("sw2", "switch", "hq")
+    there, here = ([*Polled(device).series(ward_snmp_up=0)] for device in moved)
+    yield _story(
+        "SnmpUnreachable of one device does not mind that another one gets another site",
+        [
+            *Polled(SWITCH).series(ward_snmp_up=course(0, None)),
+            *without(there, 600, 10_000, of=lambda _: True),
+            *(replace(one, course={0: GAP, 600: one.course[0]}) for one in here),  # type: ignore[index]
+        ],
+        {
+            600: [about(moved[0], "SnmpUnreachable"), UNREACHABLE.alert],
+            720: [about(moved[0], "SnmpUnreachable"), UNREACHABLE.alert],
+            1020: [about(moved[1], "SnmpUnreachable"), UNREACHABLE.alert],
+        },
     )
     yield _story(
         "DeviceRebooted goes on when a part of the answers comes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.rules import (
     snmp_cases,
     snmp_stories,
     stack_cases,
+    vital_cases,
 )
 from tests.rules.running import Tool, tools
 
@@ -53,10 +55,17 @@ def test_stack(tool: Tool, tmp_path: Path) -> None:
 
 @every_tool
 def test_polls(tool: Tool, tmp_path: Path) -> None:
-    """Alerts about what devices answer to SNMP: likewise, and over polls that are lost, partial, or late."""
-    passed, said = tool.run(
-        ["snmp.yml"], [*snmp_cases.cases(), *snmp_stories.cases(), *forecast_cases.cases()], tmp_path
-    )
+    """Alerts about interfaces by what devices answer to SNMP: likewise, and over polls that are lost, partial, or
+    late."""
+    stories = [*snmp_cases.cases(), *snmp_stories.cases(), *forecast_cases.cases()]
+    passed, said = tool.run(["snmp.yml"], stories, tmp_path)
+    assert passed, said
+
+
+@every_tool
+def test_polled_devices(tool: Tool, tmp_path: Path) -> None:
+    """Alerts about answers, restarts, load and memory of devices: likewise."""
+    passed, said = tool.run(["snmp.yml"], vital_cases.cases(), tmp_path)
     assert passed, said
 
 
@@ -87,3 +96,10 @@ def test_names_of_the_former_platform(tool: Tool, tmp_path: Path) -> None:
     """Old panels find the metrics they ask for, in milliseconds and percent, with all labels."""
     passed, said = tool.run(["compat.yml"], recorded_cases.compat(), tmp_path)
     assert passed, said
+
+
+def test_every_story_is_told() -> None:
+    """No file of stories is left out above, which nobody would see: what is not told does not fail."""
+    here = Path(__file__)
+    files = {path.stem for end in ("cases", "stories") for path in here.parent.glob(f"*_{end}.py")}
+    assert set(re.findall(r"\b(\w+_(?:cases|stories))\.\w+\(\)", here.read_text())) == files

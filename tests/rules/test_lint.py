@@ -21,6 +21,10 @@ ALERTS = [(file, rule) for file, _, rule in ALL if "alert" in rule]
 EXPRESSIONS = [rule["expr"] for _, _, rule in ALL]
 ABOUT_DEVICES = [rule for file, rule in ALERTS if file in {"devices.yml", "sites.yml"}]
 ABOUT_POLLS = [rule for file, rule in ALERTS if file == "snmp.yml"]
+#: And about a device, not the exporter's polling of all of them.
+ABOUT_ANSWERS = [rule for rule in ABOUT_POLLS if "component" not in rule["labels"]]
+#: Of these, the ones that need more than one poll to know.
+OF_RATES = {"InterfaceHighUtilisation", "InterfaceErrors", "InterfaceDiscards"}
 #: Look at several exporters together, of one inventory.
 OF_SEVERAL = {"ExporterDown", "ExporterPeerDown", "ProviderOutage", "ShardMissing", "VantageBlind"}
 SEVERITIES = {"critical", "high", "medium", "low", "none"}
@@ -69,7 +73,7 @@ def test_labels_put_into_an_address_are_escaped(rule: dict[str, Any]) -> None:
 def test_only_the_exporter_and_the_stack_have_components_and_only_they_have_no_place() -> None:
     """Alerts about the monitoring say about which part; those about sites and providers go the way of ISP links."""
     for file, rule in ALERTS:
-        if file == "exporter.yml":
+        if file == "exporter.yml" or rule["alert"].startswith("SnmpPoll"):
             assert ("component" in rule["labels"]) == (rule["alert"] != "Watchdog")
             assert not {"site", "priority", "role"} & rule["labels"].keys()
         elif file == "sites.yml" and rule["alert"] != "MassOutage":
@@ -98,8 +102,8 @@ TAIL = re.compile(
   -max without \(alertname, alertstate, alertgroup, severity\) \(
     ALERTS\{alertname="(?P<name>\w+)", alertstate="firing"\}
   \) and on \(instance, device\) \(
-    min_over_time\(ward_snmp_up\[5m\]\) == 0
-    or max_over_time\(ward_snmp_partial\[5m\]\) == 1
+    (?P<answers>[^-]+?)
+    and on \(instance, device\) sum_over_time\(ward_snmp_up\[1h\]\) > sum_over_time\(ward_snmp_partial\[1h\]\)
     or ward_device_up and on \(instance\) min_over_time\(up\{job="ward-exporter-snmp"\}\[5m\]\) == 0
   \)
   unless on \((?P<known>[^)]*)\) [^-]+
@@ -114,13 +118,24 @@ $"""
 )
 
 
-@pytest.mark.parametrize("rule", ABOUT_POLLS, ids=lambda rule: rule["alert"])
+#: What is no news: for five minutes no whole answer. A rate needs five minutes of nothing else.
+NO_NEWS = {
+    False: [
+        "max_over_time(ward_snmp_up[5m]) == 0",
+        "sum_over_time(ward_snmp_up[5m]) <= sum_over_time(ward_snmp_partial[5m])",
+    ],
+    True: ["min_over_time(ward_snmp_up[5m]) == 0", "max_over_time(ward_snmp_partial[5m]) == 1"],
+}
+
+
+@pytest.mark.parametrize("rule", ABOUT_ANSWERS, ids=lambda rule: rule["alert"])
 def test_neither_a_silent_exporter_nor_a_silent_device_ends_an_alert(rule: dict[str, Any]) -> None:
     """An alert about what polls bring goes on while nothing is known, by its own name, and waits for a device."""
     tail = TAIL.search(rule["expr"])
     assert tail
     assert tail["name"] == rule["alert"]
     assert tail["own"].removesuffix(", direction") == tail["known"]
+    assert re.split(r"\s+or ", tail["answers"]) == NO_NEWS[rule["alert"] in OF_RATES]
     assert ("direction" in tail["own"]) == ("$labels.direction" in rule["annotations"]["summary"])
     assert set(rule["labels"]) == {"severity"}
 
@@ -141,7 +156,7 @@ def test_what_polls_bring_is_looked_for_over_minutes() -> None:
     """No rule takes a series that comes once a minute as it is at one moment: a range is around it."""
     polled = r"\b(?:if[A-Z]\w+|ward_snmp_\w+|ward_device_(?:cpu|memory|uptime)_\w+)"
     for rule in ABOUT_POLLS:
-        left = re.sub(r"\b(?:on|ignoring) \([^)]*\)", "", without_strings(rule["expr"]))
+        left = re.sub(r"\b(?:on|by|ignoring) \([^)]*\)", "", without_strings(rule["expr"]))
         left = re.sub(polled + r"(?:\{[^}]*\})?\[[\w:]+\]", "", left)
         # The innermost brackets of a subquery, and those around them.
         while left != (less := re.sub(r"\((?:[^()]|\([^()]*\))*\)\[\w+:\w+\]", "", left)):

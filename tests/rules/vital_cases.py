@@ -115,11 +115,12 @@ REBOOTED = device_finding(
         "its clock has come to its end": restart(WRAP - 100),
         "its clock has come to its end, and an hour of it was not seen": restart(WRAP - 3500, after=40),
         "the exporter is new since the clock has come to its end": restart(WRAP + 200, after=260),
-        "a part of its answers lacks the greater clock": {**restart(1e6), "ward_snmp_partial": course(1, None)},
     },
     enough={
         "up for not quite a quarter of an hour": restart(1e6, after=539),
         "long before its clock would come to its end": restart(WRAP - 4500, after=40),
+        "where a clock of thousandths would come to its end, after 49.7 days": restart(WRAP / 10 - 100),
+        "it never answers more than a part": {**restart(1e6), "ward_snmp_partial": 1},
         "for the second time in ten minutes": restart(600),
     },
     words={
