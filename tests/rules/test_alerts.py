@@ -12,6 +12,7 @@ from tests.rules import (
     exporter_cases,
     forecast_cases,
     pack_cases,
+    poller_cases,
     recorded_cases,
     several_cases,
     site_cases,
@@ -64,8 +65,8 @@ def test_polls(tool: Tool, tmp_path: Path) -> None:
 
 @every_tool
 def test_polled_devices(tool: Tool, tmp_path: Path) -> None:
-    """Alerts about answers, restarts, load and memory of devices: likewise."""
-    passed, said = tool.run(["snmp.yml"], vital_cases.cases(), tmp_path)
+    """Alerts about answers, restarts, load and memory of devices, and about polling as a whole: likewise."""
+    passed, said = tool.run(["snmp.yml"], [*vital_cases.cases(), *poller_cases.cases()], tmp_path)
     assert passed, said
 
 
