@@ -239,7 +239,7 @@ class AuthReader:
         return credentials.secret(value.encode())
 
     def _about(self, source: str, value: str, error: SecretError) -> str:
-        """The reason, with the name of the file, or of a variable that is there, in front; never with other values."""
+        """The reason, with the name of the file, or of a variable that is there; never with other values."""
         if source.endswith("_file"):
             return f"{self._folder / value} {error}"
         # What is no variable may be the secret itself, in the place of a variable's name.

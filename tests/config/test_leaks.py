@@ -142,7 +142,7 @@ def test_check_tells_a_secret_that_is_gone(folder: Path) -> None:
 
 
 def test_a_secret_in_the_place_of_a_variable_is_not_shown(folder: Path) -> None:
-    """Who writes a community behind `community_env`, of letters as a name has, reads where it stands, and not it."""
+    """Who writes a community of letters behind `community_env` is told where it stands, and not what it is."""
     (folder / "ward.yml").write_text("snmp: {auths: {branch: {version: 2, community_env: S3cretish}}}\n")
     out = io.StringIO()
     assert check(folder / "ward.yml", out) == 1

@@ -84,6 +84,15 @@ def _asked_by_row(agent: Agent, column: Oid) -> set[int]:
     return {oid[-1] for _, oid in asked}
 
 
+def test_a_name_of_any_length_is_filtered(tmp_path: Path) -> None:
+    """Of a name of 60,000 letters a filter sees what a label may hold: some take the square of a text's length."""
+    named = [row for row in rows() if row[0] != (*IFX, 1, 1)]
+    page = page_of(
+        Agent([*named, ((*IFX, 1, 1), 4, b"G" * 30_000)]), tmp_path, "  interfaces: {names: ['^G{1024}$']}\n"
+    )
+    assert indexes(page, "ifHCInOctets") == {1}
+
+
 def test_no_interface_is_wanted(tmp_path: Path) -> None:
     """Where none passes the device is up, and has no interface on the page."""
     page = page_of(Agent(rows()), tmp_path, "  interfaces: {names: [Tunnel]}\n")

@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from exporter.exposition import snmp as exposition
+from exporter.snmp.jobs import Polled
+from exporter.snmp.render import Page as RenderedPage
 from tests.servers.snmpd import COMMUNITY, Snmpd
 from tests.serving import Page, Serving, until
 from tests.snmp.agents import Agent, Asked, Row, table
@@ -310,6 +313,14 @@ def test_shards_are_the_page(tmp_path: Path) -> None:
         parts = [snmp_page(serving, f"?shard={number}/3") for number in range(3)]
         found = [set(part.devices("ownUptime")) if "ownUptime" in part.blocks else set() for part in parts]
         assert sorted(name for part in found for name in part) == sorted(agents)
+
+
+def test_samples_left_out_are_on_the_page_by_their_reason() -> None:
+    """What had its labels taken, was too much, or was no value of its type, is counted for each device."""
+    polled = Polled("sw", 1.0, 1.0, 0.1, RenderedPage(), duplicates=1, over_limit=2, malformed=3)
+    page = Page(b"".join(exposition.render({"sw": polled}, {"sw": '{device="sw"}'}, 0, 0.0)).decode())
+    for reason, count in (("duplicate", 1), ("limit", 2), ("malformed", 3)):
+        assert page.samples("ward_snmp_samples_dropped_total", device="sw", reason=reason) == [count]
 
 
 def test_modules_that_are_wrong_stop_a_reload(tmp_path: Path) -> None:

@@ -94,6 +94,14 @@ def test_a_label_has_a_longest_length() -> None:
     assert page.cut == 2
 
 
+def test_regular_expressions_look_at_so_much_and_no_more() -> None:
+    """Of 60,000 letters an expression sees what a label may hold: some take the square of a text's length."""
+    metric = f"name: text, oid: {BASE}.3, type: DisplayString"
+    module = metrics(f"{metric}, regex_extracts: {{Size: [{{regex: 'a{{{MAX_LABEL}}}', value: 1}}]}}")
+    page = polled(module, [octets(f"{BASE}.3.0", "a" * 60_000)])
+    assert lines(page) == ["textSize 1"]
+
+
 def test_names_stay_until_others_are_learnt() -> None:
     """Rows keep the names that were learnt once; when others are learnt, all rows have those at once."""
     module = metrics(IN, OUT)

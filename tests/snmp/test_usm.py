@@ -208,7 +208,7 @@ def test_an_answer_is_as_secure_as_the_question(place: int) -> None:
 
 @every_user
 def test_a_report_of_the_devices_time_is_signed(place: int) -> None:
-    """Only the device itself may tell a client that it has another time; who sends such a report unsigned is not."""
+    """Only the device itself may tell a client that it has another time: such a report is signed, or none."""
     user = USERS[place]
     keys = user.keys(ENGINE)
     scoped = scoped_pdu(0, usm.REPORT, name=usm.NOT_IN_TIME)
