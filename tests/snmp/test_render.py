@@ -99,7 +99,7 @@ def test_regular_expressions_look_at_so_much_and_no_more() -> None:
     metric = f"name: text, oid: {BASE}.3, type: DisplayString"
     module = metrics(f"{metric}, regex_extracts: {{Size: [{{regex: 'a{{{MAX_LABEL}}}', value: 1}}]}}")
     page = polled(module, [octets(f"{BASE}.3.0", "a" * 60_000)])
-    assert lines(page) == ["textSize 1"]
+    assert lines(page) == ["textSize 1.0"]
 
 
 def test_names_stay_until_others_are_learnt() -> None:
