@@ -208,7 +208,8 @@ def test_a_stepped_wall_clock(net: Simnet, monkeypatch: pytest.MonkeyPatch, step
         assert ends["reply"] == truths[item.address].replies
         latency = 0.002 if item.name.startswith("near") else 0.1
         assert latency - 0.001 < min(run.books.rtts[item.name])
-        assert max(run.books.rtts[item.name]) < latency + 0.05
+        # A busy machine delays, but not by so much as the smallest of these steps.
+        assert max(run.books.rtts[item.name]) < latency + 0.5
         assert len(truths[item.address].arrivals) <= 25
 
 
