@@ -116,14 +116,18 @@ def _merged(networks: Sequence[Network]) -> list[Interval]:
 
 
 def _edges(networks: Sequence[Network]) -> list[Interval]:
-    """Network and broadcast addresses, sorted: whoever pings those may hear from everybody."""
+    """Network and broadcast addresses, sorted: whoever pings those may hear from everybody.
+
+    One that is written alone is meant.
+    """
+    alone = {int(one.network_address) for one in networks if one.version == 4 and one.prefixlen == 32}
     edges = {
         int(edge)
         for network in networks
         if network.version == 4 and network.prefixlen < 31
         for edge in (network.network_address, network.broadcast_address)
     }
-    return [Interval(4, edge, edge) for edge in sorted(edges)]
+    return [Interval(4, edge, edge) for edge in sorted(edges - alone)]
 
 
 def _without(intervals: Sequence[Interval], edges: Sequence[Interval]) -> tuple[Interval, ...]:
