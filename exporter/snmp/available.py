@@ -21,11 +21,11 @@ def modules_of(settings: Settings, devices: Sequence[Device]) -> Mapping[str, Mo
         Problem(str(settings.path), None, "snmp.interfaces.types", message)
         for message in unknown_types(wanted, types)
     ]
-    for path in settings.snmp.modules:
+    for position, path in enumerate(settings.snmp.modules):
         try:
             found |= load_modules(path).modules
         except ConfigError as error:
-            problems += error.problems
+            problems += [_placed(problem, settings, position) for problem in error.problems]
     for device in devices if not problems else ():
         for name in device.snmp.modules if device.snmp else ():
             if name not in found:
@@ -36,6 +36,14 @@ def modules_of(settings: Settings, devices: Sequence[Device]) -> Mapping[str, Mo
     if problems:
         raise ConfigError(problems)
     return filtered(found, wanted, types)
+
+
+def _placed(problem: Problem, settings: Settings, position: int) -> Problem:
+    """With what is wrong about a file as a whole, where the configuration names it."""
+    if problem.line is not None or problem.path:
+        return problem
+    message = f"{problem.file} {problem.message}"
+    return Problem(str(settings.path), None, f"snmp.modules[{position}]", message)
 
 
 def _interface_types(module: Module) -> Iterator[tuple[int, str]]:

@@ -61,8 +61,8 @@ def test_module_files_are_checked_too(tmp_path: Path) -> None:
     code, lines = checked(tmp_path / "ward.yml")
     assert code == 1
     assert [line.removeprefix(f"{tmp_path}/").split(": ")[:2] for line in lines] == [
-        ["none.yml", "cannot be read"],
         ["own.yml:3", "modules.own.walk[0]"],
+        ["ward.yml", "snmp.modules[1]"],
         ["FAILED", "2 problems"],
     ]
     (tmp_path / "ward.yml").write_text(f"snmp: {{{auths}}}\n{files}\n")

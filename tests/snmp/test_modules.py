@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from exporter.errors import ConfigError
 from exporter.snmp.ber import decode_oid, parse_oid
 from exporter.snmp.modules import Filter, Index, Lookup, Metric, Module, load_modules
+from exporter.tools.check import check
 from tests.snmp.written import metrics, modules
 
 HERE = Path(__file__).parent / "modules"
@@ -53,6 +55,18 @@ def test_no_message_holds_a_secret(name: str) -> None:
     """Communities and passwords in a file of modules appear in no message about it."""
     assert "s3cret" in "".join(path.read_text() for path in HERE.glob("*.bad.*"))
     assert "s3cret" not in refused(HERE / name)
+
+
+def test_a_file_that_cannot_be_read_is_told_with_who_names_it(tmp_path: Path) -> None:
+    """Of a file that is not there the place in the configuration is told; of what is in one, its own line."""
+    (tmp_path / "own.yml").write_text("modules: {own: {walk: [1.3.x]}}\n")
+    (tmp_path / "ward.yml").write_text("snmp: {modules: [own.yml, nope.yml]}\n")
+    out = io.StringIO()
+    assert check(tmp_path / "ward.yml", out) == 1
+    said = out.getvalue().splitlines()
+    nope = f"{tmp_path}/nope.yml cannot be read: No such file or directory"
+    assert f"{tmp_path}/ward.yml: snmp.modules[1]: {nope}" in said
+    assert any(line.startswith(f"{tmp_path}/own.yml:1: modules.own.walk[0]: ") for line in said)
 
 
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.good.yml")), ids=lambda path: path.name)
