@@ -68,8 +68,11 @@ def create_app(backend: Backend) -> Starlette:
         unknown = sorted(set(request.query_params) - {"shard"})
         if unknown:
             return _bad_query(unknown, "shard")
+        given = request.query_params.getlist("shard") or ["0/1"]
+        if len(given) > 1:
+            return PlainTextResponse(f"shard is given {len(given)} times, expected: once\n", 400)
         try:
-            shard = _shard(request.query_params.get("shard", "0/1"))
+            shard = _shard(given[0])
         except ValueError as error:
             return PlainTextResponse(f"{error}\n", 400)
         if shard not in shards:

@@ -182,4 +182,6 @@ def test_snmp_in_shards(site: Web) -> None:
         status, _, body = site.ask(f"/metrics/snmp?shard={quote(wrong)}")
         assert status == 400
         assert body.startswith(b"shard=")
+    twice = site.ask("/metrics/snmp?shard=0/2&shard=1/2")
+    assert twice[::2] == (400, b"shard is given 2 times, expected: once\n")
     assert site.ask("/metrics/snmp?part=0/4")[::2] == (400, b"unknown query parameter 'part', expected: shard\n")
