@@ -17,8 +17,8 @@ _HEADER = 62
 _TITLE = 22
 _DPI = 100
 _GAP = 4
-#: Enough for flat colours and smooth letters.
-_PALETTE = 96
+#: With fewer, lines of different series get the same one.
+_PALETTE = 256
 BACKGROUND, PANEL, TEXT, FAINT, EDGE = "#111217", "#181b1f", "#d0d1dd", "#8a8d98", "#2c3038"
 _NAMES = {
     "green": "#73bf69",

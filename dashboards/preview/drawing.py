@@ -45,7 +45,7 @@ def _stat(_: Sheet, axes: Axes, size: Size, panel: Json, answers: Answers, span:
     """As many cells as there are series, as square as they can be."""
     width, height = size
     found = sorted(lines(panel, answers), key=lambda line: line.name)
-    names = panel["options"]["textMode"] == "name"
+    names = panel["options"]["textMode"] == "value_and_name"
     across = min(len(found), max(1, round(math.sqrt(len(found) * width / height / (2.2 if names else 1)))))
     down = math.ceil(len(found) / across)
     wide, high = width / across, height / down
@@ -57,9 +57,10 @@ def _stat(_: Sheet, axes: Axes, size: Size, panel: Json, answers: Answers, span:
             units.threshold(value, line.field),
         )
         axes.add_patch(Rectangle((x + 1, y + 1), wide - 2, high - 2, facecolor=colour(shade)))
-        shown = line.name if names else text
-        points = min(9 if names else 22, high * 0.55, wide / max(3, len(shown)) * 0.8)
-        axes.text(x + wide / 2, y + high / 2, shown, fontsize=points, color="#111217", ha="center", va="center")
+        written = f"{line.name}\n{text}" if names else text
+        longest = max(map(len, written.split("\n")))
+        points = min(9 if names else 22, high * (0.3 if names else 0.55), wide / max(3, longest) * 0.8)
+        axes.text(x + wide / 2, y + high / 2, written, fontsize=points, color="#111217", ha="center", va="center")
 
 
 def _table(_: Sheet, axes: Axes, size: Size, panel: Json, answers: Answers, span: Span) -> None:
@@ -91,11 +92,11 @@ def _table(_: Sheet, axes: Axes, size: Size, panel: Json, answers: Answers, span
 def _cell(row: Row, name: str, settings: Json, now: float) -> tuple[str, str, bool]:
     """Its text, its colour if any, and whether the colour fills it."""
     value = row.get(name, "")
-    if isinstance(value, str):
-        return value, "", False
     filled = settings["custom"]["cellOptions"]["type"] == "color-background"
     if found := units.mapped(value, settings):
         return *found, filled
+    if isinstance(value, str):
+        return value, "", False
     shade = units.threshold(value, settings) if "thresholds" in settings else ""
     return units.text(value, settings["unit"], settings.get("decimals"), now), shade, filled
 

@@ -60,8 +60,11 @@ def field(panel: Json, name: str, letter: str = "") -> Json:
 
 
 def table(panel: Json, answers: Answers) -> tuple[list[str], list[Row]]:
-    """Columns and rows: answers merged by the labels that they share, then named and ordered."""
-    (organize,) = (step["options"] for step in panel["transformations"] if step["id"] == "organize")
+    """Columns and rows: answers merged by the labels that they share, then sorted, chosen, named and ordered.
+
+    What is not chosen by name is a column, too: behind those that have a place.
+    """
+    steps = {step["id"]: step["options"] for step in panel["transformations"]}
     letters = [letter for letter in answers if answers[letter]]
     rows: list[Row] = []
     for letter in letters:
@@ -74,9 +77,13 @@ def table(panel: Json, answers: Answers) -> tuple[list[str], list[Row]]:
                 rows += fitting
             for row in fitting:
                 row |= {**labels, value: one.last}
-    renamed, places = organize["renameByName"], organize["indexByName"]
-    there = {name for row in rows for name in row}
-    ordered = sorted((name for name in there if name in places), key=lambda name: int(places[name]))
+    for by in steps.get("sortBy", {"sort": []})["sort"]:
+        rows.sort(key=lambda row: _rank(row.get(by["field"], "")))
+    there = {name: None for row in rows for name in row}
+    if "filterFieldsByName" in steps:
+        there = {name: None for name in there if name in steps["filterFieldsByName"]["include"]["names"]}
+    renamed, places = steps["organize"]["renameByName"], steps["organize"]["indexByName"]
+    ordered = sorted(there, key=lambda name: int(places.get(name, len(places))))
     shown = [{renamed.get(name, name): value for name, value in row.items()} for row in rows]
     columns = [renamed.get(name, name) for name in ordered]
     for wish in reversed(panel["options"]["sortBy"]):

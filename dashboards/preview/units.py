@@ -45,10 +45,11 @@ def _digits(value: float, decimals: int | None) -> str:
     return f"{value:.{decimals}f}"
 
 
-def mapped(value: float, field: Json) -> tuple[str, str] | None:
+def mapped(value: float | str, field: Json) -> tuple[str, str] | None:
     """The text and the colour that a value mapping gives."""
     for mapping in field.get("mappings", ()):
-        found = mapping["options"].get(str(int(value)) if value == int(value) else str(value))
+        whole = not isinstance(value, str) and value == int(value)
+        found = mapping["options"].get(str(int(value)) if whole else str(value))
         if found:
             return found["text"], found["color"]
     return None
