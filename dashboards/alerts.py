@@ -5,17 +5,14 @@ from __future__ import annotations
 from dashboards import health
 from dashboards import queries as q
 from dashboards.board import Section, chosen, dashboard
-from dashboards.look import BLUE, GREY, ORANGE, RED, YELLOW, Json, to
+from dashboards.look import BLUE, GREY, ORANGE, RED, SEVERITIES, Json, to
 from dashboards.panels import Column, Query, firing, named, quiet, series, stat, table
 
 _HERE = q.HERE
-_FIRING = f'ALERTS{{alertstate="firing", severity!="none", {_HERE}}}'
-_SEVERITIES = {"critical": RED, "high": ORANGE, "medium": YELLOW, "low": BLUE}
-_HELD = (
-    f"max by (device, reason) (ward_device_suppressed{{{q.EVERYWHERE}}})"
-    " and on (device) (ward_device_up == 0 or ward_device_flapping == 1)"
-)
-_WRONG = f"max by (device) (ward_device_up{{{q.EVERYWHERE}}} == 0 or ward_device_flapping{{{q.EVERYWHERE}}} == 1)"
+_FIRING = q.alerts(_HERE)
+_WRONG = f"max by (device) ({q.verdict(q.EVERYWHERE)} == 0 or on (device) {q.flapping(q.EVERYWHERE)})"
+_SUPPRESSED = f"ward_device_suppressed{{{q.EVERYWHERE}}} {q.SEEING}"
+_HELD = f"max by (device, reason) ({_SUPPRESSED}) and on (device) {_WRONG}"
 
 
 def _totals() -> list[Json]:
@@ -26,12 +23,12 @@ def _totals() -> list[Json]:
         stat(
             severity.capitalize(),
             f"Alerts of severity {severity} that fire now.",
-            Query(f"count({_FIRING.replace('severity!=', f'severity={_quoted(severity)}, severity!=')}) or {none}"),
+            Query(f"{q.how_many(q.alerts(f'severity={_quoted(severity)}, {_HERE}'))} or {none}"),
             unit="none",
             size=size,
             thresholds=quiet(colour),
         )
-        for severity, colour in _SEVERITIES.items()
+        for severity, (_, colour) in SEVERITIES.items()
     ]
     return [
         *found,
@@ -65,25 +62,22 @@ def _quoted(text: str) -> str:
 
 
 def _now() -> list[Json]:
-    labels = {"Severity": "severity", "Alert": "alertname", "Provider": "provider", "Part": "component"}
-    by = ", ".join([*labels.values(), "device", "site", "role"])
     return [
         table(
             "Firing now",
-            "Each alert that Prometheus or vmalert holds as firing. First seen is within the time range; who "
-            "was told is "
-            "Alertmanager's business.",
+            "Each alert that Prometheus or vmalert holds as firing, the most severe first. First seen: when its "
+            "condition was. Who was told is Alertmanager's business.",
             [
-                Column("Severity", label="severity", width=90),
+                Column("Severity", label="severity", states=SEVERITIES, width=90),
                 Column("Alert", label="alertname"),
                 Column("Device", label="device", links=[to("ward-device", device="__value.raw")]),
                 Column("Site", label="site", links=[to("ward-site", site="__value.raw")]),
                 Column("Role", label="role"),
                 Column("Provider", label="provider"),
                 Column("Part", label="component"),
-                Column("First seen", expr=f"{q.first_seen(_FIRING, by)} * 1000", unit="dateTimeFromNow"),
+                Column("First seen", expr=f"{q.first_seen(_HERE)} * 1000", unit="dateTimeFromNow"),
             ],
-            sort="Severity",
+            ranked="rank",
             size=(24, 11),
             nothing="no alert fires",
         )
@@ -95,14 +89,14 @@ def _history() -> list[Json]:
         series(
             "Alerts that fired",
             "How many at a time, by severity.",
-            [Query(f"count by (severity) ({_FIRING})", "{{severity}}")],
+            [Query(q.how_many(_FIRING, "severity"), "{{severity}}")],
             unit="none",
             stacked=True,
             decimals=0,
             size=(24, 8),
             overrides=[
                 named(severity, color={"mode": "fixed", "fixedColor": colour})
-                for severity, colour in _SEVERITIES.items()
+                for severity, (_, colour) in SEVERITIES.items()
             ],
             nothing="nothing fired",
         ),
@@ -146,7 +140,7 @@ def _noise() -> list[Json]:
             "Noise saved by suppression",
             "Devices that were down or flapped: those that alerts told of, and those held back, by reason.",
             [
-                Query(f"count({_WRONG} unless on (device) ward_device_suppressed)", "told"),
+                Query(f"count({_WRONG} unless on (device) ({_SUPPRESSED}))", "told"),
                 Query(f"count by (reason) ({_HELD})", "{{reason}}"),
             ],
             unit="none",

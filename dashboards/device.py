@@ -30,8 +30,8 @@ def _gauge(metric: str) -> str:
     return f"max(ward_device_{metric}{{{_WHERE}}})"
 
 
-def _rate(metric: str) -> str:
-    return f"max(rate(ward_device_{metric}_total{{{_WHERE}}}[$__rate_interval]))"
+def _rate(metric: str, of: str = "max") -> str:
+    return f"{of}(rate(ward_device_{metric}_total{{{_WHERE}}}[$__rate_interval]))"
 
 
 def _totals() -> list[Json]:
@@ -121,8 +121,8 @@ def _facts() -> Json:
             Column(
                 "RTT limit",
                 expr=f"max by (device) (ward_device_rtt_threshold_seconds{{{_WHERE}}})"
-                f" * on (device) group_left ({', '.join(labels.values())})"
-                f" max by (device, {', '.join(labels.values())}) (ward_device_info{{{_WHERE}}})",
+                f" * on (device) group_left ({', '.join(labels.values())}) topk by (device)"
+                f" (1, max by (device, {', '.join(labels.values())}) (ward_device_info{{{_WHERE}}}))",
                 unit="s",
             ),
             Column(
@@ -173,7 +173,7 @@ def _history() -> list[Json]:
 
 def _probes() -> list[Json]:
     late, doubled = _rate("late_replies"), _rate("duplicate_replies")
-    changes = _gauge("path_changes_total")
+    changes = f"ward_device_path_changes_total{{{_WHERE}}}"
     return [
         series(
             "Round-trip time",
@@ -211,7 +211,7 @@ def _probes() -> list[Json]:
             "Share of the last minute's probes, and the exact share from the counters; dashed is the limit.",
             [
                 Query(_gauge("packet_loss_ratio"), "Last minute"),
-                Query(f"1 - {_rate('replies')} / {_rate('probes_sent')}", "Exact"),
+                Query(f"1 - {_rate('replies', 'sum')} / {_rate('probes_sent', 'sum')}", "Exact"),
                 Query(_gauge("packet_loss_threshold_ratio"), "Loss limit"),
             ],
             unit="percentunit",
@@ -233,7 +233,7 @@ def _probes() -> list[Json]:
             [
                 Query(_gauge("reply_ttl"), "TTL"),
                 Query(
-                    f"{changes} - min(min_over_time(ward_device_path_changes_total{{{_WHERE}}}[$__range] @ end()))",
+                    f"max({changes} - min_over_time({changes}[$__range] @ end()))",
                     "Path changes",
                 ),
             ],
@@ -309,13 +309,13 @@ def _snmp() -> list[Json]:
                 Column("Device", label="device"),
                 Column(
                     "State",
-                    expr=f"max by (device, ifIndex, ifName, ifAlias) (ifOperStatus{{{_WHERE}}})",
+                    expr=f"max by ({q.INTERFACE}) (ifOperStatus{{{_WHERE}}})",
                     every=SNMP,
                     states=PORTS,
                 ),
                 Column(
                     "Speed",
-                    expr=f"max by (device, ifIndex, ifName, ifAlias) (ifHighSpeed{{{_WHERE}}} > 0) * 1e6",
+                    expr=f"max by ({q.INTERFACE}) (ifHighSpeed{{{_WHERE}}} > 0) * 1e6",
                     every=SNMP,
                     unit="bps",
                 ),

@@ -14,8 +14,8 @@ def parts() -> list[Json]:
     return [
         timeline(
             "Parts of the stack",
-            "Whether each part answered its scrapes. A part that was never there is not listed.",
-            Query("min by (job) (up)", "{{job}}", STACK),
+            "Whether each part answered its scrapes. A part that has not been there for a day is not listed.",
+            Query("min by (job) (up and max_over_time(up[1d]) == 1)", "{{job}}", STACK),
             ANSWERS,
             size=(12, 8),
         ),

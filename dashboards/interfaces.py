@@ -9,23 +9,26 @@ from dashboards.panels import SNMP, Column, Query, matching, quiet, series, stat
 
 _WHERE = f'{q.CHOSEN}, ifName=~"$interface"'
 _NAME = "{{device}} {{ifName}}"
-_KEY = "device, ifIndex, ifName, ifAlias"
 _MIRRORED = matching(" out$", custom__transform="negative-Y")
 _TO_DEVICE = [to("ward-device", device="__field.labels.device")]
 _NO_SNMP = "no chosen device is polled by SNMP"
 #: An interface that its owner has switched off is no trouble.
-_WRONG = f"ifOperStatus{{{_WHERE}}} == 2 and on (device, ifIndex) ifAdminStatus == 1"
+_WRONG = (
+    f"max by ({q.INTERFACE}) (ifOperStatus{{{_WHERE}}}) == 2"
+    f" and on (device, ifIndex) max by (device, ifIndex) (ifAdminStatus{{{_WHERE}}}) == 1"
+)
+_COUNT = f"count(max by ({q.INTERFACE}) (ifOperStatus{{{_WHERE}}}))"
 
 
 def _use(direction: str, span: str = "$__rate_interval") -> str:
     """Share of an interface's speed; none for those that do not tell their speed."""
-    octets = f"rate(ifHC{direction}Octets{{{_WHERE}}}[{span}]) * 8"
-    return f"{octets} / on (device, ifIndex) group_left () (ifHighSpeed{{{_WHERE}}} > 0) / 1e6"
+    speed = f"(max by (device, ifIndex) (ifHighSpeed{{{_WHERE}}}) > 0)"
+    return f"{q.bits(direction, _WHERE, span)} / on (device, ifIndex) group_left () {speed} / 1e6"
 
 
-def _lost(kind: str, span: str, moment: str = "") -> str:
+def _lost(kind: str, span: str, moment: str = "", by: str = q.INTERFACE) -> str:
     """Errors or discards, in and out together, a second."""
-    return " + ".join(f"rate(if{way}{kind}{{{_WHERE}}}[{span}]{moment})" for way in ("In", "Out"))
+    return " + ".join(f"max by ({by}) (rate(if{way}{kind}{{{_WHERE}}}[{span}]{moment}))" for way in ("In", "Out"))
 
 
 def _totals() -> list[Json]:
@@ -35,7 +38,7 @@ def _totals() -> list[Json]:
         stat(
             "Interfaces",
             "Chosen interfaces that have told their state.",
-            Query(f"count(ifOperStatus{{{_WHERE}}})", every=SNMP),
+            Query(_COUNT, every=SNMP),
             unit="none",
             size=size,
             thresholds=neutral,
@@ -44,7 +47,7 @@ def _totals() -> list[Json]:
         stat(
             "Down",
             "Interfaces that are meant to be up and are down.",
-            Query(f"count({_WRONG}) or 0 * count(ifOperStatus{{{_WHERE}}})", every=SNMP),
+            Query(f"count({_WRONG}) or 0 * {_COUNT}", every=SNMP),
             unit="none",
             size=size,
             thresholds=quiet(RED),
@@ -109,7 +112,7 @@ def _traffic() -> list[Json]:
 
 def _trouble() -> list[Json]:
     def top(kind: str) -> str:
-        whole = _lost(kind, "$__range", " @ end()")
+        whole = _lost(kind, "$__range", " @ end()", "device, ifIndex")
         return f"({_lost(kind, '$__rate_interval')}) and on (device, ifIndex) topk(10, {whole})"
 
     return [
@@ -135,10 +138,7 @@ def _trouble() -> list[Json]:
 
 def _state() -> list[Json]:
     def each(metric: str) -> str:
-        return f"max by ({_KEY}) ({metric}{{{_WHERE}}})"
-
-    def total(expr: str) -> str:
-        return f"max by ({_KEY}) ({expr})"
+        return f"max by ({q.INTERFACE}) ({metric}{{{_WHERE}}})"
 
     return [
         table(
@@ -151,23 +151,18 @@ def _state() -> list[Json]:
                 Column("State", expr=each("ifOperStatus"), every=SNMP, states=PORTS),
                 Column("Wanted", expr=each("ifAdminStatus"), every=SNMP, states=WANTED),
                 Column("Speed", expr=f"({each('ifHighSpeed')} > 0) * 1e6", every=SNMP, unit="bps"),
-                Column(
-                    "In", expr=f"{total(f'rate(ifHCInOctets{{{_WHERE}}}[$__range])')} * 8", every=SNMP, unit="bps"
-                ),
-                Column(
-                    "Out", expr=f"{total(f'rate(ifHCOutOctets{{{_WHERE}}}[$__range])')} * 8", every=SNMP, unit="bps"
-                ),
+                Column("In", expr=q.bits("In", _WHERE, "$__range"), every=SNMP, unit="bps"),
+                Column("Out", expr=q.bits("Out", _WHERE, "$__range"), every=SNMP, unit="bps"),
                 Column(
                     "Use",
-                    expr=f"{total(_use('In', '$__range'))} > {total(_use('Out', '$__range'))}"
-                    f" or {total(_use('Out', '$__range'))}",
+                    expr=f"{_use('In', '$__range')} > {_use('Out', '$__range')} or {_use('Out', '$__range')}",
                     every=SNMP,
                     unit="percentunit",
                     decimals=1,
                     thresholds=limits((0.7, YELLOW), (0.9, ORANGE)),
                 ),
-                Column("Errors", expr=total(_lost("Errors", "$__range")), every=SNMP, unit="pps"),
-                Column("Discards", expr=total(_lost("Discards", "$__range")), every=SNMP, unit="pps"),
+                Column("Errors", expr=_lost("Errors", "$__range"), every=SNMP, unit="pps"),
+                Column("Discards", expr=_lost("Discards", "$__range"), every=SNMP, unit="pps"),
             ],
             sort="Use",
             descending=True,
@@ -178,9 +173,9 @@ def _state() -> list[Json]:
             "Interfaces that were down",
             "Of those that are meant to be up, the ones that were down within the time range, 20 a page.",
             Query(
-                f"ifOperStatus{{{_WHERE}}} and on (device, ifIndex) (max_over_time(ifOperStatus[$__range] @ "
-                "end()) > 1"
-                " and on (device, ifIndex) ifAdminStatus @ end() == 1)",
+                f"{each('ifOperStatus')} and on (device, ifIndex)"
+                f" (max_over_time(ifOperStatus{{{_WHERE}}}[$__range] @ end()) > 1"
+                f" and on (device, ifIndex) ifAdminStatus{{{_WHERE}}} @ end() == 1)",
                 _NAME,
                 SNMP,
             ),

@@ -18,14 +18,15 @@ _LOSSY = "ward_device_packet_loss_ratio > ward_device_packet_loss_threshold_rati
 def _over(condition: str) -> str:
     """How many links that are up are over their limit."""
     there = f"ward_device_up{{{_WHERE}}} {q.OF_PROVIDER}"
-    return f"count(max by (device) (({there}) == 1 and on (device) ({condition}))) or 0 * count({there})"
+    over = f"({there}) == 1 and on (job, instance, device) ({condition})"
+    return f"count(max by (device) ({over})) or 0 * count({there})"
 
 
 def _totals() -> list[Json]:
     size = (4, 4)
     return [
         stat(
-            "Links",
+            "All links",
             "ISP links of the chosen sites and providers.",
             Query(f"count({_STATE})"),
             unit="none",
@@ -174,7 +175,8 @@ DASHED = matching(
 
 def _providers() -> list[Json]:
     where = 'provider=~"$provider"'
-    up, count = (f"sum by (provider) (provider:ward_device_up:{one}{{{where}}})" for one in ("sum", "count"))
+    their = f'max by (device, provider) (ward_device_info{{provider!="", {where}}})'
+    known = f"({q.verdict('')} * on (device) group_left (provider) topk by (device) (1, {their}))"
     long_up, long_count = (
         f"sum by (provider) (sum_over_time(provider:ward_device_up:{one}{{{where}}}[$__range]))"
         for one in ("sum", "count")
@@ -182,11 +184,12 @@ def _providers() -> list[Json]:
     replies, sent = (
         f"sum by (provider) (provider:ward_device_{one}:rate5m{{{where}}})" for one in ("replies", "probes_sent")
     )
-    info = f'max by (device, provider) (ward_device_info{{role="isp", {where}}})'
+    info = f'ward_device_info{{role="isp", {where}}}'
 
     def rate(metric: str) -> str:
-        each = f'max by (device) (rate({metric}{{role="isp"}}[$__rate_interval]))'
-        return f"sum by (provider) ({each} * on (device) group_left (provider) {info})"
+        # Of all exporters, each with its own inventory: of one its probes and of another its replies is no share.
+        each = f'rate({metric}{{role="isp"}}[$__rate_interval])'
+        return f"sum by (provider) ({each} * on (job, instance, device) group_left (provider) {info})"
 
     return [
         table(
@@ -196,8 +199,8 @@ def _providers() -> list[Json]:
             "time range, from recorded series.",
             [
                 Column("Provider", label="provider"),
-                Column("Devices", expr=count),
-                Column("Down", expr=f"{count} - {up}", thresholds=quiet(RED)),
+                Column("Devices", expr=f"count by (provider) ({known})"),
+                Column("Down", expr=f"sum by (provider) ({known} == bool 0)", thresholds=quiet(RED)),
                 Column(
                     "Availability",
                     expr=f"{long_up} / {long_count}",

@@ -25,7 +25,7 @@ def _totals() -> list[Json]:
         stat(
             "Devices",
             "In the inventory, and probed.",
-            Query("max(ward_inventory_devices)"),
+            Query("count(count by (device) (ward_device_info))"),
             unit="none",
             thresholds=_NEUTRAL,
         ),
@@ -240,9 +240,9 @@ def _snmp() -> list[Json]:
             "SNMP: devices",
             "How many answered their last poll, a part of it, or not at all.",
             [
-                Query("sum(ward_snmp_up)", "answered", SNMP),
-                Query("sum(ward_snmp_partial)", "in part", SNMP),
-                Query("sum(ward_snmp_up == bool 0)", "silent", SNMP),
+                Query("sum(max by (device) (ward_snmp_up))", "answered", SNMP),
+                Query("sum(max by (device) (ward_snmp_partial))", "in part", SNMP),
+                Query("sum(max by (device) (ward_snmp_up) == bool 0)", "silent", SNMP),
             ],
             unit="none",
             decimals=0,

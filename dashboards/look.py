@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 Json = dict[str, Any]
@@ -25,7 +26,15 @@ SITE_STATES = {
     0: ("CUT OFF", RED),
     1: ("LINK DOWN", ORANGE),
     2: ("DEVICE DOWN", YELLOW),
+    3: ("SUPPRESSED", BLUE),
     4: ("UP", GREEN),
+}
+#: The most severe first.
+SEVERITIES = {
+    "critical": ("CRITICAL", RED),
+    "high": ("HIGH", ORANGE),
+    "medium": ("MEDIUM", YELLOW),
+    "low": ("LOW", BLUE),
 }
 ANSWERS = {0: ("SILENT", RED), 1: ("ANSWERS", GREEN)}
 FIRING = {1: ("FIRING", RED)}
@@ -56,11 +65,15 @@ DASHBOARDS = {
 }
 
 
-def mapping(states: dict[int, tuple[str, str]]) -> list[Json]:
-    """Numbers shown as text and colour: never colour alone."""
+#: Values of a state, with their text and colour.
+States = Mapping[int, tuple[str, str]] | Mapping[str, tuple[str, str]]
+
+
+def mapping(states: States) -> list[Json]:
+    """Values shown as text and colour: never colour alone."""
     options = {
-        str(number): {"text": text, "color": colour, "index": place}
-        for place, (number, (text, colour)) in enumerate(states.items())
+        str(value): {"text": text, "color": colour, "index": place}
+        for place, (value, (text, colour)) in enumerate(states.items())
     }
     return [{"type": "value", "options": options}]
 

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from dashboards import queries as q
 from dashboards.board import Section, chosen, dashboard
-from dashboards.look import ORANGE, RED, SITE_STATES, YELLOW, Json, limits, mapping, to
+from dashboards.look import BLUE, ORANGE, RED, SITE_STATES, UP, YELLOW, Json, limits, mapping, to
 from dashboards.panels import Column, Query, named, panel, quiet, stat, table, target
 
 #: Outlines of countries that Grafana itself serves: a layer of this kind loads no tiles from the internet.
 _OUTLINES = "public/maps/countries.geojson"
+_SITES = "Sites"
 _WHERE = 'site=~"$site"'
 _STATE = q.site_state(_WHERE)
 _PLACED = (
-    f"{_STATE} * on (site) group_left (region, latitude, longitude)"
-    f' max by (site, region, latitude, longitude) (ward_site_info{{latitude!="", {_WHERE}}})'
+    f"{_STATE} * on (site) group_left (region, latitude, longitude) topk by (site)"
+    f' (1, max by (site, region, latitude, longitude) (ward_site_info{{latitude!="", {_WHERE}}}))'
 )
 
 
 def _totals() -> list[Json]:
-    colours = {0: RED, 1: ORANGE, 2: YELLOW}
+    colours = {0: RED, 1: ORANGE, 2: YELLOW, 3: BLUE}
     about = {
         0: "Sites whose ISP links are all down.",
         1: "Sites that have lost some of their ISP links.",
         2: "Sites whose links are up, with a device that is down.",
+        3: "Sites where nothing is down but what is in maintenance, or held back for another reason.",
         4: "Sites where everything answers.",
     }
     return [
@@ -31,7 +33,7 @@ def _totals() -> list[Json]:
             about[number],
             Query(f"sum({_STATE} == bool {number})"),
             unit="none",
-            size=(6, 3),
+            size=(4 if number == UP else 5, 3),
             thresholds=quiet(colours[number]) if number in colours else None,
         )
         for number, (text, _) in SITE_STATES.items()
@@ -55,7 +57,7 @@ def _map() -> Json:
     }
     sites = {
         "type": "markers",
-        "name": "Sites",
+        "name": _SITES,
         "config": {
             "showLegend": True,
             "style": {
@@ -123,12 +125,20 @@ def _map() -> Json:
                 named(
                     "State",
                     mappings=mapping(SITE_STATES),
-                    thresholds=limits((1, ORANGE), (2, YELLOW), (4, "green"), below=RED),
+                    thresholds=limits((1, ORANGE), (2, YELLOW), (3, BLUE), (4, "green"), below=RED),
                 )
             ],
         },
         options={
-            "view": {"id": "fit", "lat": 0, "lon": 0, "zoom": 12, "allLayers": True, "padding": 10},
+            "view": {
+                "id": "fit",
+                "lat": 0,
+                "lon": 0,
+                "zoom": 12,
+                "allLayers": False,
+                "layer": _SITES,
+                "padding": 10,
+            },
             "controls": {
                 "showZoom": True,
                 "mouseWheelZoom": True,
@@ -152,10 +162,10 @@ def _lists() -> list[Json]:
             "Cut off, without one of their links, or with a device that is down; the worst first.",
             [
                 site,
-                Column("State", expr=f"{_STATE} < 4", states=SITE_STATES, width=140),
+                Column("State", expr=f"{_STATE} < 3", states=SITE_STATES, width=140),
                 Column(
                     "Devices down",
-                    expr=f"sum by (site) (ward_device_up{{{_WHERE}}} == bool 0) and on (site) {_STATE} < 4",
+                    expr=f"{q.devices_down(_WHERE)} and on (site) {_STATE} < 3",
                 ),
             ],
             sort="State",
@@ -171,7 +181,7 @@ def _lists() -> list[Json]:
                 Column(
                     "State",
                     expr=f"{_STATE} * on (site) group_left (region)"
-                    f' max by (site, region) (ward_site_info{{latitude="", {_WHERE}}})',
+                    f' topk by (site) (1, max by (site, region) (ward_site_info{{latitude="", {_WHERE}}}))',
                     states=SITE_STATES,
                     width=140,
                 ),

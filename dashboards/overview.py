@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from dashboards import queries as q
 from dashboards.board import Section, chosen, dashboard
-from dashboards.look import ANSWERS, DOWN, FLAPPING, ORANGE, RED, SITE_STATES, STATES, SUPPRESSED, UP, Json, to
+from dashboards.look import (
+    ANSWERS,
+    DOWN,
+    FLAPPING,
+    ORANGE,
+    RED,
+    SEVERITIES,
+    SITE_STATES,
+    STATES,
+    SUPPRESSED,
+    UP,
+    Json,
+    to,
+)
 from dashboards.panels import Column, Query, named, quiet, series, stat, table, timeline
 
 _DEVICE = Column("Device", label="device", links=[to("ward-device", device="__value.raw")])
@@ -13,7 +26,7 @@ _ROLE = Column("Role", label="role")
 _SITES = 'site=~"$site"'
 _SITE_STATE = q.site_state(_SITES)
 _LINKS = 'role="isp", site=~"$site"'
-_ALERTS = f'ALERTS{{alertstate="firing", severity!="none", {q.HERE}}}'
+_ALERTS = q.alerts(q.HERE)
 
 
 def _totals() -> list[Json]:
@@ -49,15 +62,15 @@ def _totals() -> list[Json]:
         stat(
             "ISP links down",
             "ISP links that do not answer, suppressed ones among them.",
-            Query('sum(min by (device) (ward_device_up{role="isp", site=~"$site"}) == bool 0)'),
+            Query(f"sum({q.verdict(_LINKS)} == bool 0)"),
             unit="none",
             thresholds=quiet(RED),
             links=[to("ward-isp")],
         ),
         stat(
             "Sites cut off",
-            "Sites whose ISP links are all down.",
-            Query('sum(max by (site) (ward_site_isolated{site=~"$site"}))'),
+            "Sites whose ISP links are all down, without those in maintenance.",
+            Query(f"count({q.cut_off(_SITES)}) or 0 * count(ward_site_info)"),
             unit="none",
             thresholds=quiet(RED),
             links=[to("ward-map")],
@@ -65,7 +78,7 @@ def _totals() -> list[Json]:
         stat(
             "Alerts firing",
             "All severities but the watchdog, which always fires. No data: nobody evaluates the rules.",
-            Query(f'count({_ALERTS}) or 0 * count(ALERTS{{alertname="Watchdog"}})'),
+            Query(f'{q.how_many(_ALERTS)} or 0 * count(ALERTS{{alertname="Watchdog"}})'),
             unit="none",
             thresholds=quiet(ORANGE),
             links=[to("ward-alerts")],
@@ -87,21 +100,21 @@ def _now() -> list[Json]:
     return [
         table(
             "Firing alerts",
-            "What Prometheus or vmalert holds as firing, the most severe first. First seen is within the time "
-            "range.",
+            "What Prometheus or vmalert holds as firing, the most severe first. First seen: when its condition "
+            "was.",
             [
-                Column("Severity", label="severity", width=90),
+                Column("Severity", label="severity", states=SEVERITIES, width=90),
                 Column("Alert", label="alertname"),
                 _DEVICE,
                 _SITE,
                 Column("Provider", label="provider"),
                 Column(
                     "First seen",
-                    expr=f"{q.first_seen(_ALERTS, 'severity, alertname, device, site, provider')} * 1000",
+                    expr=f"{q.first_seen(q.HERE)} * 1000",
                     unit="dateTimeFromNow",
                 ),
             ],
-            sort="Severity",
+            ranked="rank",
             nothing="no alert fires",
         ),
         table(
@@ -116,8 +129,9 @@ def _now() -> list[Json]:
                 Column("Reason", label="reason"),
                 Column(
                     "Since",
-                    expr="max by (device, site, role, priority, reason) (ward_device_last_change_timestamp_seconds"
-                    f" * on (instance, device) group_left (reason) ward_device_down_reason{{{where}}}) * 1000",
+                    expr="topk by (device) (1, max by (device, site, role, priority, reason)"
+                    " (ward_device_last_change_timestamp_seconds * on (job, instance, device) group_left (reason)"
+                    f" ward_device_down_reason{{{where}}}) and on (device) {q.verdict(where)} == 0) * 1000",
                     unit="dateTimeFromNow",
                 ),
             ],
@@ -171,7 +185,7 @@ def _worst() -> list[Json]:
                 Column(
                     "Loss",
                     expr=f"topk(10, max {by} (ward_device_packet_loss_ratio{{{where}}} > 0"
-                    " and on (device) ward_device_up == 1))",
+                    " and on (job, instance, device) ward_device_up == 1))",
                     unit="percentunit",
                     decimals=1,
                 ),
@@ -179,7 +193,7 @@ def _worst() -> list[Json]:
                     "Limit",
                     expr=f"max {by} (ward_device_packet_loss_threshold_ratio{{{where}}}) and on (device)"
                     f" topk(10, max by (device) (ward_device_packet_loss_ratio{{{where}}} > 0"
-                    " and on (device) ward_device_up == 1))",
+                    " and on (job, instance, device) ward_device_up == 1))",
                     unit="percentunit",
                     decimals=0,
                 ),
@@ -194,10 +208,10 @@ def _worst() -> list[Json]:
             "Sites that are cut off, have lost a link, or have a device that is down.",
             [
                 _SITE,
-                Column("State", expr=f"{_SITE_STATE} < 4", states=SITE_STATES),
+                Column("State", expr=f"{_SITE_STATE} < 3", states=SITE_STATES),
                 Column(
                     "Devices down",
-                    expr=f"sum by (site) (ward_device_up{{{_SITES}}} == bool 0) and on (site) {_SITE_STATE} < 4",
+                    expr=f"{q.devices_down(_SITES)} and on (site) {_SITE_STATE} < 3",
                 ),
             ],
             sort="State",

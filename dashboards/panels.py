@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
-from dashboards.look import FIRING, GREEN, SOURCE, Json, limits, mapping
+from dashboards.look import FIRING, GREEN, SOURCE, Json, States, limits, mapping
 
 #: Scrape intervals of prometheus.yml. Each query names its job's, so that $__rate_interval holds four scrapes
 #: whatever interval the data source was given.
@@ -37,7 +37,7 @@ class Column:
     unit: str = "none"
     every: str = DEVICES
     decimals: int | None = None
-    states: Mapping[int, tuple[str, str]] | None = None
+    states: States | None = None
     thresholds: Json | None = None
     links: Sequence[Json] = ()
     width: int | None = None
@@ -100,7 +100,7 @@ def stat(
     unit: str,
     size: tuple[int, int] = (3, 4),
     thresholds: Json | None = None,
-    states: Mapping[int, tuple[str, str]] | None = None,
+    states: States | None = None,
     decimals: int | None = None,
     links: Sequence[Json] = (),
     nothing: str = "no data",
@@ -110,7 +110,7 @@ def stat(
         "unit": unit,
         "color": {"mode": "thresholds"},
         "thresholds": thresholds or limits(),
-        "mappings": mapping(dict(states)) if states else [],
+        "mappings": mapping(states) if states else [],
         "links": list(links),
         "noValue": nothing,
     }
@@ -135,14 +135,14 @@ def stat(
     )
 
 
-def cells(title: str, about: str, query: Query, states: Mapping[int, tuple[str, str]], **more: object) -> Json:
-    """A cell a series, with its name on the colour of its state."""
+def cells(title: str, about: str, query: Query, states: States, **more: object) -> Json:
+    """A cell a series, with its name and its state, on the colour of that."""
     size = more.pop("size", (24, 12))
     links = more.pop("links", [])
     assert isinstance(size, tuple)
     assert isinstance(links, list)
     found = stat(title, about, query, unit="none", size=size, states=states, links=links, nothing="none here")
-    found["options"] |= {"textMode": "name", "justifyMode": "auto"}
+    found["options"] |= {"textMode": "value_and_name", "justifyMode": "auto"}
     return found | more
 
 
@@ -204,7 +204,7 @@ def timeline(
     title: str,
     about: str,
     query: Query,
-    states: Mapping[int, tuple[str, str]],
+    states: States,
     *,
     size: tuple[int, int] = (24, 10),
     rows: int = ROWS,
@@ -216,7 +216,7 @@ def timeline(
         "unit": "none",
         "color": {"mode": "thresholds"},
         "thresholds": limits(),
-        "mappings": mapping(dict(states)),
+        "mappings": mapping(states),
         "custom": {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False},
         "links": list(links),
         "noValue": nothing,
@@ -245,13 +245,17 @@ def table(
     about: str,
     columns: Sequence[Column],
     *,
-    sort: str,
+    sort: str = "",
     descending: bool = False,
+    ranked: str = "",
     size: tuple[int, int] = (12, 10),
     since: str = "",
     nothing: str = "none",
 ) -> Json:
-    """A row for each set of labels, at the end of the time range; `since` is a time range of its own."""
+    """A row for each set of labels, at the end of the time range; `since` is a time range of its own.
+
+    Rows are sorted by a column, or by a label that is not shown: `ranked`. Labels that are no column are not shown.
+    """
     queries = [column for column in columns if column.expr]
     fields = {column.name: column.label for column in columns if column.label}
     fields |= {column.name: f"Value #{ascii_uppercase[number]}" for number, column in enumerate(queries)}
@@ -272,10 +276,9 @@ def table(
         ],
         transformations=[
             {"id": "merge", "options": {}},
-            {
-                "id": "organize",
-                "options": {"excludeByName": {"Time": True}, "indexByName": places, "renameByName": renamed},
-            },
+            *([{"id": "sortBy", "options": {"fields": {}, "sort": [{"field": ranked}]}}] if ranked else []),
+            {"id": "filterFieldsByName", "options": {"include": {"names": list(places)}}},
+            {"id": "organize", "options": {"excludeByName": {}, "indexByName": places, "renameByName": renamed}},
         ],
         fieldConfig={
             "defaults": {
@@ -288,7 +291,7 @@ def table(
         options={
             "showHeader": True,
             "cellHeight": "sm",
-            "sortBy": [{"displayName": sort, "desc": descending}],
+            "sortBy": [{"displayName": sort, "desc": descending}] if sort else [],
             "footer": {"show": False, "reducer": ["sum"], "fields": "", "enablePagination": True},
         },
         **more,
@@ -300,7 +303,7 @@ def _column(column: Column) -> Json:
     if column.decimals is not None:
         properties["decimals"] = column.decimals
     if column.states:
-        properties["mappings"] = mapping(dict(column.states))
+        properties["mappings"] = mapping(column.states)
     if column.thresholds:
         properties |= {"thresholds": column.thresholds, "color": {"mode": "thresholds"}}
     if column.states or column.thresholds:
@@ -314,7 +317,7 @@ def _column(column: Column) -> Json:
     return named(column.name, **properties)
 
 
-def matrix(title: str, about: str, query: Query, states: Mapping[int, tuple[str, str]], **more: object) -> Json:
+def matrix(title: str, about: str, query: Query, states: States, **more: object) -> Json:
     """A row for each site, a column for each role, and a state in each cell."""
     found = table(title, about, [Column("Value", expr=query.expr)], sort="Site", nothing="")
     size, links = more.pop("size", (24, 12)), more.pop("links", [])
@@ -336,7 +339,7 @@ def matrix(title: str, about: str, query: Query, states: Mapping[int, tuple[str,
                 "filterable": True,
                 "inspect": False,
             },
-            "mappings": mapping(dict(states)),
+            "mappings": mapping(states),
             "links": links,
             "noValue": "",
         },

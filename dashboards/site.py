@@ -12,12 +12,12 @@ _WHERE = q.ONE_SITE
 _LINKS = f'role="isp", {_WHERE}'
 _OTHERS = f'role!="isp", {_WHERE}'
 _TO_DEVICE = [to("ward-device", device="__field.labels.device")]
-_UP_LINKS = f"sum(min by (device) (ward_device_up{{{_LINKS}}}))"
-_ALL_LINKS = f"count(max by (device) (ward_device_up{{{_LINKS}}}))"
+_UP_LINKS = f"sum({q.verdict(_LINKS)})"
+_ALL_LINKS = f"count({q.verdict(_LINKS)})"
 
 
 def _totals() -> list[Json]:
-    size = (4, 4)
+    size, isolated = (4, 4), f"ward_site_isolated{{{_WHERE}}}"
     return [
         stat(
             "Site",
@@ -48,7 +48,7 @@ def _totals() -> list[Json]:
         stat(
             "Devices down",
             "Everything here that does not answer, suppressed or not.",
-            Query(f"sum(min by (device) (ward_device_up{{{_WHERE}}}) == bool 0)"),
+            Query(f"sum({q.verdict(_WHERE)} == bool 0)"),
             unit="none",
             size=size,
             thresholds=quiet(RED),
@@ -64,7 +64,7 @@ def _totals() -> list[Json]:
         stat(
             "Reachable",
             "Share of the time range in which the site was not cut off: one link at least was up.",
-            Query(f"1 - avg(avg_over_time(ward_site_isolated{{{_WHERE}}}[$__range]))"),
+            Query(f"1 - sum(sum_over_time({isolated}[$__range])) / sum(count_over_time({isolated}[$__range]))"),
             unit="percentunit",
             decimals=2,
             size=size,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.exporter import SIMNET_PORT, Exporter
+from tests.dashboards import lossy_ports
 from tests.servers import Snmpd, free_port
 from tests.servers.snmpd import COMMUNITY
 from tests.simnet import Jitter, Simnet, kernel
@@ -58,10 +61,14 @@ def _devices() -> Iterator[dict[str, object]]:
         for link, letter in enumerate("ab" if number % 3 < 2 else "a"):
             provider = PROVIDERS[(number + link) % len(PROVIDERS)]
             address = f"10.{link + 1}.{number}.5"
-            yield {"name": f"{site}-isp-{letter}", "address": address, "site": site, "provider": provider}
+            device = {"name": f"{site}-isp-{letter}", "address": address, "site": site, "provider": provider}
+            # Three of its probes in a row are lost now and then.
+            yield device | ({"limits": "{flap_changes: 1000}"} if device["name"] == LOSSY else {})
         for last, name, role in _BEHIND:
             device = {"name": f"{site}-{name}", "address": f"10.1.{number}.{last}", "site": site, "role": role}
-            if role != "router":
+            if role == "router":
+                device |= {"hostname": f"{name}.{site}.example", "vendor": "net-snmp", "model": "snmpd"}
+            else:
                 device["parent"] = f"{site}-rt1"
             yield device
     yield {"name": UNROUTED, "address": "192.0.2.9", "site": "mobile-01", "role": "server"}
@@ -101,11 +108,25 @@ def _address(name: str) -> str:
     return next(str(device["address"]) for device in _devices() if device["name"] == name)
 
 
+_ALIAS = ".1.3.6.1.2.1.31.1.1.1.18"
+#: ifInDiscards, ifInErrors, ifOutDiscards, ifOutErrors.
+_LOST = (13, 14, 19, 20)
+
+
 class _Agent(Snmpd):
-    """snmpd inside the network, at an address of loopback."""
+    """snmpd inside the network, at an address of loopback. Its interfaces have descriptions, and lose packets."""
 
     def __init__(self, net: Simnet, name: str) -> None:
-        super().__init__(f"rocommunity {COMMUNITY} 127.0.0.0/8\nsysName {name}", port=free_port())
+        ports = dict(net.inside(socket.if_nameindex))
+        numbers = " ".join(map(str, ports))
+        counting = f"{sys.executable} -I {lossy_ports.__file__}"
+        settings = [
+            f"rocommunity {COMMUNITY} 127.0.0.0/8",
+            f"sysName {name}",
+            *(f'override {_ALIAS}.{number} octet_str "port {port}"' for number, port in ports.items()),
+            *(f"pass_persist {lossy_ports.column(lost)} {counting} {lost} {numbers}" for lost in _LOST),
+        ]
+        super().__init__("\n".join(settings), port=free_port())
         self.ARGUMENTS = (*Snmpd.ARGUMENTS[:-1], f"udp:{AGENTS[name]}:{{port}}", "udp:127.0.0.1:{port}")  # type: ignore[misc]  # one for each agent
         self._prefix = ("nsenter", f"--net={net.namespace}", "--", *self._prefix)
         asked = self.get

@@ -40,6 +40,14 @@ def queries() -> list[Asked]:
     ]
 
 
+def the(uid: str, title: str, letter: str = "A") -> Asked:
+    """A query by its place."""
+    (found,) = (
+        one for one in queries() if (one.uid, one.panel["title"], one.target["refId"]) == (uid, title, letter)
+    )
+    return found
+
+
 def unit(panel: Json, letter: str) -> str:
     """The unit of a query's values, after overrides."""
     names = {f"Value #{letter}"} | ({"Value"} if len(panel["targets"]) == 1 else set())
@@ -59,14 +67,13 @@ def unit(panel: Json, letter: str) -> str:
 
 
 def labels_shown(asked: Asked) -> set[str]:
-    """The labels that a legend or a table's columns name."""
+    """The labels that a legend names; of a table those of its columns, and what it is sorted by."""
     legend = set(re.findall(r"\{\{(\w+)\}\}", asked.target["legendFormat"]))
-    if asked.panel["type"] != "table" or len(asked.panel["targets"]) > 1:
-        return legend
-    for step in asked.panel["transformations"]:
+    for step in asked.panel.get("transformations", ()):
         named = step["options"].get("renameByName", {})
         legend |= {name for name in named if not name.startswith(("Value", "site\\"))}
         legend |= {step["options"][key] for key in ("columnField", "rowField") if key in step["options"]}
+        legend |= {by["field"] for by in step["options"].get("sort", ())}
     return legend
 
 

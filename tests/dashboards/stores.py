@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import yaml
 
 from bench.exporter import SIMNET_PORT
+from dashboards.preview.filling import Span, Values, fill
+from tests.dashboards.reading import BOARDS, Asked
 from tests.servers import (
     Alertmanager,
     Generation,
     Prometheus,
+    Sample,
     Server,
     VictoriaMetrics,
     Vmalert,
@@ -24,6 +27,8 @@ from tests.stack.inside import place, until
 from tests.stack.notified import sink
 
 Store = Prometheus | VictoriaMetrics
+#: The range that panels show here: longer than what there is.
+_SHOWN_SECONDS = 300
 NEWEST = generations()[-1]
 #: The shipped intervals are up to a minute; rates take two scrapes.
 _EVERY = "2s"
@@ -43,15 +48,40 @@ class NodeExporter(Server):
     CONFIG_ARGUMENT = "--web.config.file={config}"
 
 
-def _quick(config: dict[str, Any]) -> str:
+#: The second exporter: who scrapes two knows it as another one, which does not agree with the first on this.
+SECOND = "second"
+_DISAGREES = [
+    {
+        "source_labels": ["instance", "__name__", named],
+        "regex": f"{SECOND};{metric};{value}",
+        "target_label": label,
+        "replacement": other,
+    }
+    for metric, named, value, label, other in (
+        ("ward_device_info", "device", "gori-01-isp-b", "provider", "another"),
+        ("ward_site_info", "site", "gori-01", "latitude", "41.99"),
+    )
+]
+
+
+def _quick(config: dict[str, Any], exporters: int) -> str:
     for job in config["scrape_configs"]:
         job |= {"scrape_interval": _EVERY, "scrape_timeout": _EVERY}
+        if job["job_name"].startswith("ward-exporter") and exporters == 2:
+            (first,) = job["static_configs"]
+            job["static_configs"] = [first, first | {"labels": {"instance": SECOND}}]
+            job["metric_relabel_configs"] = _DISAGREES
     return yaml.safe_dump(config)
 
 
 @contextmanager
-def stores(net: Simnet, chosen: Sequence[Generation] = ()) -> Iterator[Mapping[str, Store]]:
-    """By name. Both of each generation, or of those `chosen`, scrape all that runs here."""
+def stores(
+    net: Simnet, chosen: Sequence[Generation] = (), twice: Collection[str] = ()
+) -> Iterator[Mapping[str, Store]]:
+    """By name. Both of each generation, or of those `chosen`, scrape all that runs here.
+
+    Those named by `twice` scrape the exporter as if it were two that watch the same devices.
+    """
     every = list(chosen or generations())
     ports = {name: _FIRST + number for number, name in enumerate(_names(every))}
     with ExitStack() as cleanup:
@@ -74,15 +104,14 @@ def stores(net: Simnet, chosen: Sequence[Generation] = ()) -> Iterator[Mapping[s
                 "vmalert": ports[f"vmalert-{generation.name}"],
             }
             addresses = {job: f"127.0.0.1:{port}" for job, port in targets.items()}
-            config = _quick(evaluating(addresses, addresses["alertmanager"]))
             name = f"prometheus-{generation.name}"
+            config = _quick(evaluating(addresses, addresses["alertmanager"]), 1 + (name in twice))
             found[name] = cleanup.enter_context(
                 Prometheus(config, generation=generation, **place(net, ports[name]))
             )
             name = f"victoria-metrics-{generation.name}"
-            victoria = VictoriaMetrics(
-                _quick(scraping(addresses)), generation=generation, **place(net, ports[name])
-            )
+            config = _quick(scraping(addresses), 1 + (name in twice))
+            victoria = VictoriaMetrics(config, generation=generation, **place(net, ports[name]))
             found[name] = cleanup.enter_context(victoria)
             arguments = vmalert_arguments(generation, victoria.url, f"http://{addresses['alertmanager']}")
             place_of_vmalert = place(net, ports[f"vmalert-{generation.name}"])
@@ -96,6 +125,15 @@ def _names(every: Sequence[Generation]) -> list[str]:
         for generation in every
         for program in ("prometheus", "victoria-metrics", "vmalert")
     ]
+
+
+def ask(store: Store, asked: Asked, values: Values, end: float) -> list[Sample]:
+    """What a query of a panel finds, with its variables filled in, at the end of a time range."""
+    span, least = Span(end - _SHOWN_SECONDS, end), asked.target["interval"]
+    expression = fill(asked.expr, BOARDS[asked.uid], values, span, least)
+    if asked.target["instant"]:
+        return store.query(expression, end)
+    return store.query_range(expression, span.start, span.end, span.step(least))
 
 
 def scraped(every: Iterable[Store]) -> None:

@@ -151,6 +151,40 @@ def test_nothing_comes_from_another_host(board: Json) -> None:
             assert [layer["type"] for layer in panel["options"]["layers"]] == ["markers"]
 
 
+def test_the_map_frames_its_sites() -> None:
+    """The map begins with all sites in view, and not with all the world, which its base layer is."""
+    (found,) = (panel["options"] for panel in panels(BOARDS["ward-map"]) if panel["type"] == "geomap")
+    assert not found["view"]["allLayers"]
+    assert [layer["name"] for layer in found["layers"]] == [found["view"]["layer"]]
+
+
+@every_board
+def test_states_are_told_in_text(board: Json) -> None:
+    """No stat shows a state by its colour alone."""
+    for panel in panels(board):
+        if panel["type"] == "stat":
+            assert panel["options"]["textMode"] in ("auto", "value_and_name"), panel["title"]
+
+
+def test_severities_are_sorted_and_coloured() -> None:
+    """A table with severities sorts by their rank, and knows each that a rule has."""
+    severities = {rule["labels"]["severity"] for rule in rules() if "alert" in rule} - {"none"}
+    tables = [panel for board in BOARDS.values() for panel in panels(board) if '"Severity"' in json.dumps(panel)]
+    assert len(tables) == 2
+    for panel in tables:
+        order = [step["id"] for step in panel["transformations"]]
+        assert order.index("sortBy") < order.index("filterFieldsByName")
+        assert panel["options"]["sortBy"] == []
+        (column,) = (
+            {entry["id"]: entry["value"] for entry in override["properties"]}
+            for override in panel["fieldConfig"]["overrides"]
+            if override["matcher"]["options"] == "Severity"
+        )
+        (mapping,) = column["mappings"]
+        assert set(mapping["options"]) == severities
+        assert len({shown["color"] for shown in mapping["options"].values()}) == len(severities)
+
+
 @every_board
 def test_timelines_are_paged(board: Json) -> None:
     """No page of a timeline has more rows than can be read, and each row has a place to stand in."""
@@ -221,7 +255,7 @@ UNITS = (
     (r"^(?:sum_over_time|sum by \(provider\) \(sum_over_time).* / ", {"percentunit"}),
     (r"^count", {"none"}),
     (r"rtt_seconds_total.*/.*replies_total", {"s"}),
-    (r"^1 - .* / |avg_over_time\((?:(?:device:)?ward_device_up|ward_site_isolated)", {"percentunit"}),
+    (r"^1 - .* / |count_over_time\((?:(?:device:)?ward_device_up|ward_site_isolated)", {"percentunit"}),
     (r"_seconds.* / .*_seconds|open_fds.* / .*max_fds", {"percentunit"}),
     (r"process_cpu_seconds_total", {"none"}),
     (r"rate\(ward_(?:probe|snmp)_(?:packets|send_errors|receive_buffer|foreign|invalid|retries)", {"pps"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -10,18 +11,23 @@ from typing import NamedTuple
 import pytest
 
 from dashboards.look import DOWN, FLAPPING, SUPPRESSED, UNKNOWN, UP
-from dashboards.preview.filling import Span, Values, fill
+from dashboards.preview import fields as preview
+from dashboards.preview.asking import Series
+from dashboards.preview.filling import Span, Value, Values, fill, variables
 from tests.dashboards import network
-from tests.dashboards.reading import BOARDS, Asked, labels_shown, queries
-from tests.dashboards.stores import Store, scraped, stores
+from tests.dashboards.reading import BOARDS, Asked, labels_shown, queries, the
+from tests.dashboards.stores import Store, ask, scraped, stores
 from tests.servers import Sample
 from tests.simnet import Simnet
+from tests.stack.inside import until
 
-#: The range that panels show here: longer than what there is.
-_SHOWN_SECONDS = 300
+#: Who scrapes the exporter as two: a database of each kind, and another of each does not.
+TWICE = {"prometheus-floor", "victoria-metrics-trixie"}
 #: Recorded series come each 30 s, and a rate takes two of them.
 _DEADLINE_SECONDS = 150
 _PAUSE_SECONDS = 2
+#: VictoriaMetrics shows a scrape in parts while it comes in: of some counters the last sample, and not of others.
+_SETTLED_SECONDS = 2
 #: It comes with the first of the alerts, and not all of these have all of its labels.
 LATE = {"ward-alerts: Firing now A", "ward-overview: Firing alerts A"}
 #: What is chosen at the top, where All is not enough: no single device has all that a panel can show.
@@ -40,17 +46,9 @@ class Answers(NamedTuple):
     stores: dict[str, Store]
 
 
-def ask(store: Store, asked: Asked, values: Values, end: float) -> list[Sample]:
-    span, least = Span(end - _SHOWN_SECONDS, end), asked.target["interval"]
-    expression = fill(asked.expr, BOARDS[asked.uid], values, span, least)
-    if asked.target["instant"]:
-        return store.query(expression, end)
-    return store.query_range(expression, span.start, span.end, span.step(least))
-
-
 @pytest.fixture(scope="module")
 def answers() -> Iterator[Answers]:
-    with Simnet() as net, network.bank(net) as bank, stores(net) as running:
+    with Simnet() as net, network.bank(net) as bank, stores(net, twice=TWICE) as running:
         scraped(running.values())
         bank.trouble()
         found: dict[str, dict[str, list[Sample]]] = {name: {} for name in running}
@@ -61,7 +59,7 @@ def answers() -> Iterator[Answers]:
                 break
             for name, asked in missing:
                 for values in CHOSEN.get(asked.uid, [{}]):
-                    if answer := ask(running[name], asked, values, time.time()):
+                    if answer := ask(running[name], asked, values, time.time() - _SETTLED_SECONDS):
                         found[name][str(asked)] = answer
                         break
             time.sleep(_PAUSE_SECONDS)
@@ -78,12 +76,44 @@ def test_every_query_finds_something(answers: Answers) -> None:
 
 
 def test_legends_name_labels_that_are_there(answers: Answers) -> None:
-    """A label in a legend or a column is one that some series of the answer has."""
+    """A label in a legend is one that some series of the answer has; one in a column is in some answer there."""
     for name, there in answers.found.items():
+        labels: dict[str, set[str]] = {}
         for asked in queries():
-            found = ask(answers.stores[name], asked, {}, time.time()) if str(asked) in LATE else there[str(asked)]
-            labels = {label for sample in found for label in sample.labels}
-            assert labels_shown(asked) <= labels, (name, str(asked))
+            found = list(there[str(asked)])
+            for values in CHOSEN.get(asked.uid, [{}] if str(asked) in LATE else []):
+                found += ask(answers.stores[name], asked, values, time.time())
+            labels.setdefault(_shown_together(asked), set()).update(
+                label for sample in found for label in sample.labels
+            )
+        for asked in queries():
+            assert labels_shown(asked) <= labels[_shown_together(asked)], (name, str(asked))
+
+
+def _shown_together(asked: Asked) -> str:
+    """A table merges the answers of its queries."""
+    return f"{asked.uid} {asked.panel['id']}" if asked.panel["type"] == "table" else str(asked)
+
+
+def test_tables_have_their_own_columns_alone(answers: Answers) -> None:
+    """A label of an answer is no column of a table unless it was made one."""
+    tables = {_shown_together(one): one for one in queries() if _merged(one)}
+    assert len(tables) > 10
+    for name, there in answers.found.items():
+        for table, first in tables.items():
+            merged = {
+                one.target["refId"]: [Series(sample.labels, sample.points) for sample in there[str(one)]]
+                for one in queries()
+                if _shown_together(one) == table
+            }
+            columns, rows = preview.table(first.panel, merged)
+            (organize,) = (step for step in first.panel["transformations"] if step["id"] == "organize")
+            assert set(columns) <= set(organize["options"]["renameByName"].values()), (name, str(first))
+            assert rows
+
+
+def _merged(asked: Asked) -> bool:
+    return any(step["id"] == "merge" for step in asked.panel.get("transformations", ()))
 
 
 def test_values_fit_their_units(answers: Answers) -> None:
@@ -138,12 +168,7 @@ def test_trouble_is_shown(answers: Answers) -> None:
     """Panels for what is wrong show what is wrong in this network."""
 
     def found(store: Store, uid: str, title: str, label: str, letter: str = "A") -> set[str]:
-        (asked,) = (
-            one
-            for one in queries()
-            if one.uid == uid and one.panel["title"] == title and one.target["refId"] == letter
-        )
-        return {sample.labels.get(label, "") for sample in ask(store, asked, {}, time.time())}
+        return {sample.labels.get(label, "") for sample in ask(store, the(uid, title, letter), {}, time.time())}
 
     for name, store in answers.stores.items():
         labels = partial(found, store)
@@ -164,3 +189,104 @@ def test_trouble_is_shown(answers: Answers) -> None:
         assert "ENETUNREACH" in labels("ward-exporter", "Send errors", "errno"), name
         ports = labels("ward-interfaces", "Interfaces that were down", "ifName")
         assert ports == {"port2"}, name
+        damaged = {sample.value > 1 for sample in ask(store, the("ward-interfaces", "Errors"), {}, time.time())}
+        dropped = {sample.value > 1 for sample in ask(store, the("ward-interfaces", "Discards"), {}, time.time())}
+        assert damaged == dropped == {True}, name
+
+
+#: Panels that count or add up, and tables with a row for each of something.
+COUNTED = (
+    ("ward-interfaces", "Interfaces", "A"),
+    ("ward-interfaces", "Down", "A"),
+    ("ward-interfaces", "In", "A"),
+    ("ward-interfaces", "Out", "A"),
+    ("ward-isp", "All links", "A"),
+    ("ward-isp", "Providers", "A"),
+    ("ward-isp", "Providers", "B"),
+    ("ward-map", "Sites with trouble", "B"),
+    ("ward-site", "Devices", "A"),
+    ("ward-site", "Links up", "A"),
+    ("ward-exporter", "Devices", "A"),
+    ("ward-exporter", "SNMP: devices", "A"),
+)
+LISTED = (
+    ("ward-interfaces", "Traffic", "A"),
+    ("ward-interfaces", "Use of the line", "B"),
+    ("ward-interfaces", "Errors", "A"),
+    ("ward-interfaces", "All chosen interfaces", "A"),
+    ("ward-interfaces", "All chosen interfaces", "F"),
+    ("ward-interfaces", "Interfaces that were down", "A"),
+    ("ward-isp", "Links", "A"),
+    ("ward-isp", "Links", "D"),
+    ("ward-map", "Sites", "A"),
+    ("ward-overview", "Down devices", "A"),
+    ("ward-site", "Traffic of the busiest interfaces", "A"),
+)
+
+
+def test_two_exporters_count_once(answers: Answers) -> None:
+    """Two that watch the same devices, and do not agree in every label, make no second row and double no number."""
+    site = {"site": "tbilisi-01"}
+    end = time.time()
+    for uid, title, letter in COUNTED:
+        asked = the(uid, title, letter)
+        asked = asked._replace(target=asked.target | {"instant": True})
+        totals: dict[str, list[float]] = {}
+        for store in answers.stores.values():
+            total = sum(one.value for one in ask(store, asked, site if uid == "ward-site" else {}, end))
+            # The rate of a young counter is higher in VictoriaMetrics.
+            totals.setdefault(store.PROGRAM if asked.unit == "bps" else "any", []).append(total)
+        for found in totals.values():
+            assert max(found) == pytest.approx(min(found), rel=0.4), (str(asked), totals)
+    for uid, title, letter in LISTED:
+        asked = the(uid, title, letter)
+        for name, store in answers.stores.items():
+            rows = ask(store, asked, site if uid == "ward-site" else {}, end)
+            own = [tuple(row.labels.get(label, "") for label in ("device", "ifIndex", "site")) for row in rows]
+            assert rows, (name, str(asked))
+            assert len(own) == len(set(own)), (name, str(asked))
+    assert TWICE & set(answers.stores)
+
+
+def test_marks_of_critical_alerts_are_found(answers: Answers) -> None:
+    """The query behind the red marks of each dashboard is one that databases answer, with what its text names."""
+
+    def marks(store: Store, uid: str) -> list[Sample]:
+        (annotation,) = BOARDS[uid]["annotations"]["list"]
+        span = Span(time.time() - 300, time.time())
+        return [
+            sample
+            for values in CHOSEN.get(uid, [{}])
+            for sample in store.query_range(
+                fill(annotation["expr"], BOARDS[uid], values, span), span.start, span.end, 30
+            )
+        ]
+
+    for name, store in answers.stores.items():
+        for uid in BOARDS:
+            until(partial(marks, store, uid), f"{name} has marks for {uid}", _DEADLINE_SECONDS)
+            assert all("alertname" in sample.labels for sample in marks(store, uid)), (name, uid)
+
+
+def test_variables_have_something_to_choose(answers: Answers) -> None:
+    """What can be chosen at the top of a dashboard is what the exporter knows, with all before it at All."""
+    expected = {
+        "site": set(network.SITES),
+        "role": {"isp", "router", "switch", "atm", "server"},
+        "provider": set(network.PROVIDERS),
+        "device": {network.FLAPPING},
+        "interface": {"lo", "port2"},
+    }
+    polled = {"site": {"tbilisi-01"}, "role": {"router", "switch"}, "device": set(network.AGENTS)}
+    end = time.time()
+    for uid, board in BOARDS.items():
+        wanted = expected | (polled if uid == "ward-interfaces" else {})
+        chosen: dict[str, Value] = {"site": "rustavi-01"} if uid == "ward-device" else {}
+        for variable in (one for one in variables(board).values() if one["type"] == "query"):
+            call = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
+            assert call
+            asked = {"match[]": fill(call[1], board, chosen, Span(end - 300, end)), "start": end - 300, "end": end}
+            for name, store in answers.stores.items():
+                found = set(store._ask(f"label/{call[2]}/values", asked))
+                least = {one for one in wanted[variable["name"]] if uid != "ward-device" or one in found}
+                assert found >= least > set(), (name, uid, variable["name"])
