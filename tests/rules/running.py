@@ -66,7 +66,7 @@ class Tool:
         # It also has one folder of a fixed name for its data: two runs at once must not share it.
         environment = {**os.environ, "TMPDIR": str(folder)}
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=300, cwd=folder, env=environment
+            command, check=False, capture_output=True, text=True, timeout=900, cwd=folder, env=environment
         )
         said = done.stdout + done.stderr
         wrong = sorted({int(number) for number in re.findall(r'"(\d+)-', said)})

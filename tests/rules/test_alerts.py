@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,81 +22,86 @@ from tests.rules import (
     stack_cases,
     vital_cases,
 )
-from tests.rules.running import Tool, tools
+from tests.rules.conftest import Telling, Told
+from tests.rules.running import tools
+from tests.rules.world import Case
 
-every_tool = pytest.mark.parametrize("tool", tools(), ids=lambda tool: f"{tool.name}-{tool.generation.name}")
+
+def stories(files: Sequence[str], *cases: Callable[[], Iterable[Case]]) -> pytest.MarkDecorator:
+    """A test of what became of these stories, once for each tool."""
+    tellings = [Telling(tool, files, cases) for tool in tools()]
+    names = [f"{tool.name}-{tool.generation.name}" for tool in tools()]
+    return pytest.mark.parametrize("told", tellings, ids=names, indirect=True)
 
 
-@every_tool
-def test_devices(tool: Tool, tmp_path: Path) -> None:
+@stories(["devices.yml"], device_cases.cases)
+def test_devices(told: Told) -> None:
     """Alerts about devices: in time, at the limit, over a silent exporter, suppressed, of one role alone."""
-    passed, said = tool.run(["devices.yml"], device_cases.cases(), tmp_path)
+    passed, said = told
     assert passed, said
 
 
-@every_tool
-def test_sites(tool: Tool, tmp_path: Path) -> None:
+@stories(["sites.yml"], site_cases.cases)
+def test_sites(told: Told) -> None:
     """Alerts about sites, providers and our own side: likewise, and one link of several is no isolated site."""
-    passed, said = tool.run(["sites.yml"], site_cases.cases(), tmp_path)
+    passed, said = told
     assert passed, said
 
 
-@every_tool
-def test_exporter(tool: Tool, tmp_path: Path) -> None:
+@stories(["exporter.yml"], exporter_cases.cases)
+def test_exporter(told: Told) -> None:
     """Alerts about the exporter itself: in time, at the limit, and over after the fault."""
-    passed, said = tool.run(["exporter.yml"], exporter_cases.cases(), tmp_path)
+    passed, said = told
     assert passed, said
 
 
-@every_tool
-def test_stack(tool: Tool, tmp_path: Path) -> None:
+@stories(["exporter.yml"], stack_cases.cases)
+def test_stack(told: Told) -> None:
     """Alerts about the stack around it: likewise, and none about failures of long ago or parts that never ran."""
-    passed, said = tool.run(["exporter.yml"], stack_cases.cases(), tmp_path)
+    passed, said = told
     assert passed, said
 
 
-@every_tool
-def test_polls(tool: Tool, tmp_path: Path) -> None:
+@stories(["snmp.yml"], snmp_cases.cases, snmp_stories.cases, forecast_cases.cases)
+def test_polls(told: Told) -> None:
     """Alerts about interfaces by what devices answer to SNMP: likewise, and over polls that are lost, partial, or
     late."""
-    stories = [*snmp_cases.cases(), *snmp_stories.cases(), *forecast_cases.cases()]
-    passed, said = tool.run(["snmp.yml"], stories, tmp_path)
+    passed, said = told
     assert passed, said
 
 
-@every_tool
-def test_polled_devices(tool: Tool, tmp_path: Path) -> None:
+@stories(["snmp.yml"], vital_cases.cases, poller_cases.cases)
+def test_polled_devices(told: Told) -> None:
     """Alerts about answers, restarts, load and memory of devices, and about polling as a whole: likewise."""
-    passed, said = tool.run(["snmp.yml"], [*vital_cases.cases(), *poller_cases.cases()], tmp_path)
+    passed, said = told
     assert passed, said
 
 
-@every_tool
-def test_all_alerts_together(tool: Tool, tmp_path: Path) -> None:
+@stories(["devices.yml", "sites.yml", "exporter.yml"], pack_cases.cases)
+def test_all_alerts_together(told: Told) -> None:
     """One event sets off its own alerts and no others: a cut link, a site or our own uplink cut, maintenance."""
-    passed, said = tool.run(["devices.yml", "sites.yml", "exporter.yml"], pack_cases.cases(), tmp_path)
+    passed, said = told
     assert passed, said
 
 
-@every_tool
-def test_several_exporters(tool: Tool, tmp_path: Path) -> None:
+@stories(["devices.yml", "sites.yml", "exporter.yml", "several.yml"], several_cases.cases, several_cases.alone)
+def test_several_exporters(told: Told) -> None:
     """Vantage points vote, and a blind or silent one is an alert of its own; shards and pairs miss nothing."""
-    files = ["devices.yml", "sites.yml", "exporter.yml", "several.yml"]
-    passed, said = tool.run(files, [*several_cases.cases(), *several_cases.alone()], tmp_path)
+    passed, said = told
     assert passed, said
 
 
-@every_tool
-def test_recording_rules(tool: Tool, tmp_path: Path) -> None:
+@stories(["recording.yml"], recorded_cases.recorded)
+def test_recording_rules(told: Told) -> None:
     """What is recorded for panels is right, of devices, sites, roles and providers."""
-    passed, said = tool.run(["recording.yml"], recorded_cases.recorded(), tmp_path)
+    passed, said = told
     assert passed, said
 
 
-@every_tool
-def test_names_of_the_former_platform(tool: Tool, tmp_path: Path) -> None:
+@stories(["compat.yml"], recorded_cases.compat)
+def test_names_of_the_former_platform(told: Told) -> None:
     """Old panels find the metrics they ask for, in milliseconds and percent, with all labels."""
-    passed, said = tool.run(["compat.yml"], recorded_cases.compat(), tmp_path)
+    passed, said = told
     assert passed, said
 
 
@@ -103,4 +109,4 @@ def test_every_story_is_told() -> None:
     """No file of stories is left out above, which nobody would see: what is not told does not fail."""
     here = Path(__file__)
     files = {path.stem for end in ("cases", "stories") for path in here.parent.glob(f"*_{end}.py")}
-    assert set(re.findall(r"\b(\w+_(?:cases|stories))\.\w+\(\)", here.read_text())) == files
+    assert set(re.findall(r"\b(\w+_(?:cases|stories))\.\w+", here.read_text())) == files
