@@ -77,6 +77,14 @@ def name(value: Any) -> str:
     return found
 
 
+def device_name(value: Any) -> str:
+    """A name that has a page: browsers walk `.` and `..` between slashes of an address, escaped or not."""
+    found = name(value)
+    if not {".", ".."}.isdisjoint(found.split("/")):
+        raise WrongError("a name without `.` and `..` between slashes, which no address of a page can hold")
+    return found
+
+
 def flag(value: Any) -> bool:
     """true or false; as text also yes, no, 1 and 0."""
     if isinstance(value, bool):

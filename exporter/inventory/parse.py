@@ -25,7 +25,7 @@ _WINDOWS = ListOf(Table({"start": values.instant, "end": values.instant}, requir
 
 DEVICE = Table(
     {
-        "name": values.name,
+        "name": values.device_name,
         "address": addresses.address,
         "hostname": values.text,
         "site": values.name,
