@@ -46,7 +46,7 @@ from exporter.web.background import in_background
 from exporter.web.connections import Connections, most_connections
 from exporter.web.live import LiveWebConfig
 from exporter.web.security import protect
-from exporter.web.server import Server, listen
+from exporter.web.server import Server, listen, url
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +195,8 @@ class Service:
         self._resolver.start()
         self._prober.start()
         self._saver.start(self._prober, lambda: self._running.verdicts)
-        log.info("%s, listening on port %d", self._status(), self._socket.getsockname()[1])
+        where = url(self._socket, tls=self._web.current.tls is not None)
+        log.info("%s, listening on port %d: %s", self._status(), self._socket.getsockname()[1], where)
         try:
             asyncio.run(self._serve())
         finally:

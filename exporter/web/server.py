@@ -147,6 +147,14 @@ class _Entry(asyncio.Protocol):
         self._accept(cast(asyncio.Transport, transport))
 
 
+def url(listening: socket.socket, *, tls: bool) -> str:
+    """Where a browser on this machine finds what listens there."""
+    host, port = listening.getsockname()[:2]
+    if host in ("::", "0.0.0.0"):
+        host = "localhost"
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
 def listen(address: str) -> socket.socket:
     """A listening socket for `host:port`, `[v6]:port` or `:port` (every address). Raises ListenError."""
     host, colon, port_text = address.rpartition(":")

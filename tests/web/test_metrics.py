@@ -14,7 +14,7 @@ import pytest
 from exporter.errors import ListenError
 from exporter.web.background import in_background
 from exporter.web.page import wants_gzip
-from exporter.web.server import listen
+from exporter.web.server import listen, url
 from tests.web.site import Web, until
 
 
@@ -158,14 +158,17 @@ def test_background_work_is_not_waited_for() -> None:
 
 
 def test_listening(site: Web) -> None:
-    """`:port` takes both families; a port that is taken, and a host that is nobody, are refused with the reason."""
+    """`:port` takes both families; a port that is taken, and a host that is nobody, are refused with the reason;
+    the address for a browser follows."""
     with listen(":0") as everywhere:
         port = everywhere.getsockname()[1]
+        assert url(everywhere, tls=False) == f"http://localhost:{port}/"
         for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
             with socket.socket(family) as client:
                 client.connect((host, port))
     with listen("[::1]:0") as six:
         assert six.getsockname()[0] == "::1"
+        assert url(six, tls=True) == f"https://[::1]:{six.getsockname()[1]}/"
     with pytest.raises(ListenError, match=rf"cannot listen on 127\.0\.0\.1:{site.port}: Address already in use"):
         listen(f"127.0.0.1:{site.port}")
     with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1:0: Cannot assign"):

@@ -97,7 +97,8 @@ def shown(page: Page) -> list[str]:
 
 
 def test_the_demonstration(browser: Browser, module_simnet: Simnet, tmp_path: Path) -> None:
-    """The shipped inventory is there as it comes: its sites as tiles, ISP links first, with round-trip times."""
+    """The shipped inventory is there as it comes: its sites as tiles, ISP links first, with round-trip times,
+    at the address that the log names."""
     demo = Serving(tmp_path, module_simnet)
     for path in (Path(package.__file__).parent / "default").iterdir():
         shutil.copy(path, tmp_path)
@@ -109,6 +110,7 @@ def test_the_demonstration(browser: Browser, module_simnet: Simnet, tmp_path: Pa
         expect(names).to_have_text(["isp-a", "isp-b", "rt1", "sw1", "name", "v6"])
         expect(page.locator(".isp .rtt")).to_have_text([re.compile(r"^\d[\d.]* [mµ]s$")] * 4)
         expect(page.locator("#connection")).to_have_text("live")
+        assert "http://127.0.0.1:9842/" in demo.log.read_text()
         assert page.locator("footer a").evaluate_all("all => all.map(a => a.getAttribute('href'))") == [
             *("/metrics", "/metrics/snmp", "/api/v1/devices", "/sd", "/sd?role=isp", "/-/healthy", "/-/ready")
         ]
