@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -64,6 +64,8 @@ class Verdicts:
         self._scratch = np.zeros(self.columns.count, np.int64)
         self._evaluated = 0
         self._changed = True
+        #: Called on the probe thread when a verdict has changed, or what follows from verdicts may have.
+        self.on_change: Callable[[], None] = nobody
         names = [device.name for device in inventory.devices]
         self._consequences = Consequences(History(), names, topology.site_names)
 
@@ -121,6 +123,7 @@ class Verdicts:
         self._judge_flaps(now)
         flapping, suppression = self.columns.flapping[: len(self.inventory.devices)], self.suppression
         self._consequences.notice(flapping, suppression.isolated, suppression.mass_outage, wall)
+        self.on_change()
 
     def _distinct(self, outcomes: Outcomes) -> Iterator[Outcomes]:
         """Parts in which no row comes twice, in order: after a hold-up a device has several outcomes at once."""
@@ -233,6 +236,8 @@ class Verdicts:
                 self.history.add(wall, "down", devices[row].name, reason, round(seconds, 1))
             else:
                 self.history.add(wall, "up", devices[row].name, "", round(seconds, 1))
+        if len(rows):
+            self.on_change()
 
     def _log(self, rows: Map) -> None:
         """What these rows are now, line by line unless there are many."""
@@ -293,3 +298,7 @@ class Verdicts:
 
 
 _BUCKETS = np.array(BUCKETS)
+
+
+def nobody() -> None:
+    """Hears of changes while nobody wants to."""

@@ -1,12 +1,13 @@
 """The live stream: who listens, how often the state is looked at, and how it is sent (server-sent events).
 
-The probe loop knows nothing of listeners. While there are any, the state is compared with itself a moment ago,
-which takes a fraction of a millisecond; when there are none, nothing runs.
+While anyone listens, the probe thread rings when it has changed something, and the state is compared with itself a
+moment ago, which takes a fraction of a millisecond; when nobody does, nothing runs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Iterator
@@ -17,15 +18,17 @@ from typing import Protocol
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from exporter.state.verdict import Verdicts
+from exporter.state.verdict import Verdicts, nobody
 from exporter.web.background import in_background
 from exporter.web.changes import Changes, Position
 
 log = logging.getLogger(__name__)
 
 MOST_LISTENERS = 64
-#: A change of verdict is on its way after this time at the latest.
-_LOOK_SECONDS = 0.05
+#: Between two looks, so that many changes at once are few messages.
+_GAP_SECONDS = 0.02
+#: What nobody rings for is found after this time at the latest: a reload, trouble of the exporter itself, its end.
+_LOOK_SECONDS = 0.25
 FIGURES_SECONDS = 3.0
 #: A silence longer than this is broken by a comment, so that either side sees whether the other is there.
 HEARTBEAT_SECONDS = 5.0
@@ -67,6 +70,8 @@ class Live:
         self.figures_number = 0
         self._listeners: set[asyncio.Event] = set()
         self._looking: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._rung = asyncio.Event()
 
     @property
     def listeners(self) -> int:
@@ -89,6 +94,7 @@ class Live:
     async def news(self, position: Position | None) -> tuple[Position, bytes]:
         """What a listener at `position` does not know yet, as a message, and where it is then."""
         if self._looking is None:
+            self._loop = asyncio.get_running_loop()
             self._looking = asyncio.create_task(self._run())
         changes, at = self._look(), time.time()
         if position is None or not changes.follows(position):
@@ -118,27 +124,47 @@ class Live:
         for wake in self._listeners:
             wake.set()
 
+    def _ring(self) -> None:
+        """On the probe thread."""
+        assert self._loop is not None
+        # The exporter may be ending: then the loop has, and nobody listens.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._rung.set)
+
     async def _run(self) -> None:
-        figures_at = 0.0
+        changes: Changes | None = None
+        figures: asyncio.Task[None] | None = None
         try:
             while self._listeners:
-                changes = self._look()
+                self._source.verdicts.on_change = self._ring
+                self._rung.clear()
+                if changes is not self._look():
+                    changes = self._look()
+                    # Apart: with many devices figures take longer than a change may wait.
+                    if figures is not None:
+                        figures.cancel()
+                    figures = asyncio.create_task(self._refresh(changes))
                 if self.ending:
                     self._wake()
-                if time.monotonic() - figures_at >= FIGURES_SECONDS or not self._figures:
-                    figures_at = time.monotonic()
-                    await self._refresh(changes)
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_GAP_SECONDS)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        await self._rung.wait()
         finally:
+            if figures is not None:
+                figures.cancel()
+            self._source.verdicts.on_change = nobody
             self._looking = None
             self._figures = b""
 
     async def _refresh(self, changes: Changes) -> None:
-        figures = await in_background(changes.figures)
-        if figures != self._figures and changes is self._changes:
-            self._figures = figures
-            self.figures_number += 1
-            self._wake()
+        while True:
+            figures = await in_background(changes.figures)
+            if figures != self._figures and changes is self._changes:
+                self._figures = figures
+                self.figures_number += 1
+                self._wake()
+            await asyncio.sleep(FIGURES_SECONDS)
 
 
 class Stream(Response):

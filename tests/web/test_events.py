@@ -72,6 +72,19 @@ def test_a_change_comes_alone(driver: Driver, listener: Listener) -> None:
     assert change.id != first.id
 
 
+def test_a_change_is_not_looked_for(driver: Driver, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who changes the state tells it, verdicts and what follows from them: nothing waits for the next look."""
+    monkeypatch.setattr(events_module, "_LOOK_SECONDS", 3600.0)
+    listener.until("figures")
+    for down in ([ALONE], []):
+        driver.settle(up=[ALONE, "isp-a"], down=down, seconds=4)
+        while [one["subject"] for one in listener.until("change").data["events"]] != [ALONE]:
+            pass
+    driver.settle(down=["isp-a"], seconds=4)
+    while not listener.until("change").data["isolated"]:
+        pass
+
+
 def test_every_key_is_documented(driver: Driver, listener: Listener) -> None:
     """Snapshots, changes, figures and events have the keys that docs/http.md tells, and no others."""
 
