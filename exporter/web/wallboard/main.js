@@ -12,8 +12,7 @@ import { STATES, clock, duration, element, mark, write } from "./text.js";
 
 const byId = (id) => document.getElementById(id);
 const ROUTE = /^\/device\/(.+)$/;
-const FLASH = { boxShadow: ["0 0 0 0.25rem var(--link)", "0 0 0 0.25rem transparent"] };
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const FLASH_MS = 2500;
 const TITLES = { down: "Down", flapping: "Flapping", suppressed: "Suppressed", unknown: "Unknown", up: "Up" };
 
 const model = new Model();
@@ -33,6 +32,7 @@ let trail = filters.address;
 // What has come since the last frame.
 let fresh = { all: false, devices: new Set(), rest: false, figures: false };
 let frame = 0;
+const flashing = new Map();
 
 function makeTotals() {
   const made = {};
@@ -113,11 +113,15 @@ function draw() {
   performance.measure("ward-update", { start, detail: { all, devices: devices.size, figures } });
 }
 
+// A ring for a while. One that fades would be painted sixty times a second, and hold up the next change.
 function flash(devices) {
-  if (devices.size > 50 || calm.matches) return;
+  if (devices.size > 50) return;
   for (const changed of devices) {
-    // By the clock, not by a class: one that nobody sees now does not flash when it comes into sight.
-    board.parts.get(changed).link.animate(FLASH, { duration: 2500, easing: "ease-out" });
+    const { link } = board.parts.get(changed);
+    link.classList.add("changed");
+    clearTimeout(flashing.get(link));
+    const end = () => flashing.delete(link) && link.classList.remove("changed");
+    flashing.set(link, setTimeout(end, FLASH_MS));
   }
 }
 
