@@ -63,8 +63,9 @@ class Pool:
         while len(self._workers) < workers:
             self._workers.append(_Worker(len(self._workers), self._take, self._heartbeat))
         self._devices = frozenset(job.device for job in assignment.jobs)
-        # A copy, for the listening threads go on adding to it.
-        self.polls = {device: polled for device, polled in list(self.polls.items()) if device in self._devices}
+        # The listening threads go on adding to it: a copy is made in one go, also where a list of its items is not.
+        polls = self.polls.copy()
+        self.polls = {device: polled for device, polled in polls.items() if device in self._devices}
         for number, worker in enumerate(self._workers):
             jobs = (job for job in assignment.jobs if zlib.crc32(job.device.encode()) % workers == number)
             worker.assign(replace(assignment, jobs=tuple(jobs)))
