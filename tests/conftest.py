@@ -1,11 +1,16 @@
 """Fixtures for every test, and the last line of the summary."""
 
 import pytest
+from hypothesis import settings
 
 from tests import servers
 from tests.simnet_fixture import module_simnet, shared_simnet, simnet
 
 __all__ = ["module_simnet", "shared_simnet", "simnet"]
+
+# How long an example takes is the machine's matter.
+settings.register_profile("ward", deadline=None)
+settings.load_profile("ward")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
