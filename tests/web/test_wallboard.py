@@ -169,6 +169,7 @@ def test_filters_are_in_the_address(board: Page, url: str, browser: Browser) -> 
     expect(board.locator("#shown")).to_have_text("3 of 8 devices")
     with opened(browser, f"{url}/?site=nowhere") as other:
         expect(other.get_by_text("No device fits.")).to_be_visible()
+        expect(other.get_by_text("Needs attention")).to_be_hidden()
 
 
 def test_a_state_that_changes_under_a_filter(browser: Browser, url: str, net: Simnet) -> None:

@@ -4,6 +4,8 @@
 import { isLossy, isSlow } from "./model.js";
 import { STATES, devicePath, duration, element, hide, mark, milliseconds, percent, reasonText, write } from "./text.js";
 
+const LARGE = 40;
+
 export class Board {
   constructor(root) {
     this.root = root;
@@ -27,7 +29,8 @@ export class Board {
     const summary = element("span", { class: "summary" });
     const note = element("p", { class: "note mark", "data-state": "suppressed" });
     const region = element("span", { class: "region" }, site.region);
-    const root = element("article", { class: "site" }, element("h3", {}, name, region, summary), list, note);
+    const size = site.devices.length > LARGE ? "site large" : "site";
+    const root = element("article", { class: size }, element("h3", {}, name, region, summary), list, note);
     return { site, root, summary, note };
   }
 

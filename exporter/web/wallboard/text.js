@@ -90,7 +90,7 @@ export function milliseconds(rtt) {
 export function percent(ratio) {
   if (ratio === null || ratio === undefined) return "–";
   const hundred = ratio * 100;
-  return `${hundred === 0 || hundred >= 9.95 ? Math.round(hundred) : hundred.toFixed(1)} %`;
+  return `${hundred >= 9.95 ? Math.round(hundred) : Number(hundred.toFixed(1))} %`;
 }
 
 export function devicePath(name) {

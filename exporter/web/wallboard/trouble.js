@@ -1,6 +1,6 @@
 // What a person should look at first: what is down and not explained by something else, ISP links before all.
 
-import { devicePath, arrange, clock, duration, element, mark, reasonText, write } from "./text.js";
+import { devicePath, arrange, clock, duration, element, hide, mark, reasonText, write } from "./text.js";
 
 const MOST = 12;
 
@@ -28,6 +28,7 @@ export class Trouble {
     arrange(this.list, [...this.rows.values()].map((row) => row.root));
     this.list.hidden = !all.length;
     write(this.rest, restWords(fits, all.length, model.problem));
+    hide(this.list.parentElement, !all.length && this.rest.textContent === "");
     this.tick(model.now());
   }
 
