@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -48,13 +50,16 @@ class Pages:
 
     def __init__(self) -> None:
         self.texts: dict[str, Sequence[str]] = {}
+        #: How often each has been asked for, by whom.
+        self.asked: Counter[str] = Counter()
 
     def __enter__(self) -> Pages:
-        texts = self.texts
+        pages = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                found = texts.get(self.path)
+                found = pages.texts.get(urlsplit(self.path).path)
+                pages.asked[self.path] += 1
                 body = "\n".join([*found, ""]).encode() if found else b""
                 self.send_response(200 if found else 503)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
@@ -80,12 +85,23 @@ class Pages:
 @contextmanager
 def scraping(pages: Pages, jobs: Mapping[str, Sequence[Mapping[str, str]]]) -> Iterator[dict[str, Store]]:
     """Each target is the labels of one; the page of an instance is at its name. A scrape a second."""
-    config = yaml.safe_dump(
+    with ExitStack() as cleanup:
+        found: dict[str, Store] = {}
+        for generation in generations():
+            for kind in (Prometheus, VictoriaMetrics):
+                name = f"{kind.PROGRAM}-{generation.name}"
+                found[name] = cleanup.enter_context(kind(_config(pages, jobs, name), generation=generation))
+        yield found
+
+
+def _config(pages: Pages, jobs: Mapping[str, Sequence[Mapping[str, str]]], store: str) -> str:
+    return yaml.safe_dump(
         {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
             "scrape_configs": [
                 {
                     "job_name": job,
+                    "params": {"store": [store]},
                     "static_configs": [
                         {
                             "targets": [pages.address],
@@ -98,30 +114,18 @@ def scraping(pages: Pages, jobs: Mapping[str, Sequence[Mapping[str, str]]]) -> I
             ],
         }
     )
-    with ExitStack() as cleanup:
-        yield {
-            f"{kind.PROGRAM}-{generation.name}": cleanup.enter_context(kind(config, generation=generation))
-            for generation in generations()
-            for kind in (Prometheus, VictoriaMetrics)
-        }
 
 
-def further(stores: Mapping[str, Store], scrapes: int) -> None:
-    """Until each store has so many more scrapes of every target."""
+def further(pages: Pages, stores: Mapping[str, Store], targets: int, scrapes: int) -> None:
+    """Until each store has asked each target so many times more.
 
-    def counts() -> list[dict[str, float]]:
-        # Not by a selector that a panel has: VictoriaMetrics remembers for 10 s that there was nothing.
-        asked = 'count_over_time(up{instance!=""}[10m])'
-        return [{one.labels["instance"]: one.value for one in store.query(asked)} for store in stores.values()]
-
-    until(lambda: all(counts()), "each has scraped", 30)
-    before = counts()
+    It is the pages that are asked: VictoriaMetrics would remember for 10 s that there was nothing yet.
+    """
+    before = pages.asked.copy()
     until(
-        lambda: all(
-            now.get(target, 0) >= count + scrapes
-            for now, then in zip(counts(), before, strict=True)
-            for target, count in then.items()
+        lambda: (
+            sum(count >= before[path] + scrapes for path, count in list(pages.asked.items()))
+            == targets * len(stores)
         ),
         "each has scraped so often",
-        60,
     )

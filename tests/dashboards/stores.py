@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -136,7 +137,12 @@ def ask(store: Store, asked: Asked, values: Values, end: float) -> list[Sample]:
     return store.query_range(expression, span.start, span.end, span.step(least))
 
 
-def scraped(every: Iterable[Store]) -> None:
+def scraped(every: Collection[Store]) -> None:
     """Until each of them has seen the exporter three times."""
-    seen = "count_over_time(ward_inventory_devices[1m]) >= 3"
-    until(lambda: all(store.query(seen) for store in every), "every store has scraped", 60)
+
+    def seen(store: Store) -> bool:
+        # Each time in other words: VictoriaMetrics remembers for 10 s that it has found nothing.
+        asked = f'count_over_time(ward_inventory_devices{{instance!="{time.time()}"}}[1m]) >= 3'
+        return bool(store.query(asked))
+
+    until(lambda: all(map(seen, every)), "every store has scraped", 60)

@@ -243,6 +243,15 @@ def test_series_exist(asked: Asked) -> None:
             assert name.removesuffix("_bucket") in documented()
 
 
+@pytest.mark.parametrize("asked", [one for one in queries() if one.uid == "ward-interfaces"], ids=str)
+def test_only_chosen_interfaces_are_read(asked: Asked) -> None:
+    """No part of a query reads interfaces that are not chosen, only to throw them away."""
+    bare = re.sub(r"\b(?:by|on) \([^)]*\)", "", asked.expr)
+    selectors = re.findall(r"\bif[A-Z]\w+\b(?!=)(\{[^}]*\}|)", bare)
+    assert selectors
+    assert all('ifName=~"$interface"' in selector for selector in selectors)
+
+
 #: What a query is made of, and the unit that its values have: the first line that fits counts.
 UNITS = (
     (r"timestamp.*\* 1000$", {"dateTimeFromNow"}),
