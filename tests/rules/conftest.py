@@ -42,9 +42,9 @@ def _behind_others() -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     tellings = {
-        item.nodeid: item.callspec.params["told"]
+        item.nodeid: item.callspec.params["stories_told"]
         for item in session.items
-        if isinstance(item, pytest.Function) and "told" in item.fixturenames
+        if isinstance(item, pytest.Function) and "stories_told" in item.fixturenames
     }
     if tellings and not session.config.option.collectonly:
         context = multiprocessing.get_context("spawn")
@@ -58,5 +58,5 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture
-def told(request: pytest.FixtureRequest) -> Told:
+def stories_told(request: pytest.FixtureRequest) -> Told:
     return request.config.stash[_TOLD][request.node.nodeid].result()
