@@ -11,7 +11,8 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -219,17 +220,25 @@ def gone(namespace: int, processes: list[int]) -> bool:
     return True
 
 
+@contextmanager
+def held(namespace: str) -> Iterator[int]:
+    """The inode of a namespace, which no other one gets as long as this lasts."""
+    with Path(namespace).open("rb") as file:
+        yield os.fstat(file.fileno()).st_ino
+
+
 def test_nothing_is_left_at_the_end() -> None:
-    """After close() programs have been asked to end, and neither they, their children nor the namespace remain."""
-    with Simnet(stop_seconds=0.5) as net:
-        namespace = Path(net.namespace).stat().st_ino
-        polite = net.popen(["sleep", "600"])
-        stubborn = net.popen(["sh", "-c", "trap '' TERM; sleep 601 & while :; do wait; done"])
-        eventually(lambda: len(children(stubborn.pid)) == 1)
-        processes = [polite.pid, stubborn.pid, *children(stubborn.pid), net.pid]
-    assert polite.returncode == -signal.SIGTERM
-    assert stubborn.returncode == -signal.SIGKILL
-    eventually(lambda: gone(namespace, processes))
+    """After close() programs have been asked to end, and neither they nor their children remain in the namespace."""
+    with ExitStack() as kept:
+        with Simnet(stop_seconds=0.5) as net:
+            namespace = kept.enter_context(held(net.namespace))
+            polite = net.popen(["sleep", "600"])
+            stubborn = net.popen(["sh", "-c", "trap '' TERM; sleep 601 & while :; do wait; done"])
+            eventually(lambda: len(children(stubborn.pid)) == 1)
+            processes = [polite.pid, stubborn.pid, *children(stubborn.pid), net.pid]
+        assert polite.returncode == -signal.SIGTERM
+        assert stubborn.returncode == -signal.SIGKILL
+        eventually(lambda: gone(namespace, processes))
     with pytest.raises(SimnetError, match="gone"):
         net.cut(ADDRESS)
     net.close()
@@ -241,22 +250,24 @@ def children(process: int) -> list[int]:
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_the_network_dies_with_its_parent(end: signal.Signals) -> None:
-    """A parent that is killed leaves no simulator, no program and no namespace behind."""
+    """A parent that is killed leaves no simulator and no program behind, nor anything else in the namespace."""
     script = """
-        import os, sys, time
+        import time
         from tests.simnet import Simnet
         net = Simnet()
         program = net.popen(["sleep", "600"])
-        print(net.pid, program.pid, os.stat(net.namespace).st_ino, flush=True)
+        print(net.pid, program.pid, net.namespace, flush=True)
         time.sleep(600)
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        simulator, program, namespace = map(int, parent.stdout.readline().split())
-        eventually(lambda: Path(f"/proc/{program}/ns/net").stat().st_ino == namespace)
-        parent.send_signal(end)
-    eventually(lambda: gone(namespace, [simulator, program]))
+    with ExitStack() as kept:
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+            assert parent.stdout is not None
+            simulator, program, path = parent.stdout.readline().split()
+            namespace = kept.enter_context(held(path))
+            eventually(lambda: Path(f"/proc/{program}/ns/net").stat().st_ino == namespace)
+            parent.send_signal(end)
+        eventually(lambda: gone(namespace, [int(simulator), int(program)]))
 
 
 def test_a_network_outlives_the_thread_that_made_it() -> None:

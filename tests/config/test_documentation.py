@@ -104,7 +104,7 @@ def test_the_credentials_on_the_page_are_right(tmp_path: Path, monkeypatch: pyte
     blocks = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     (shown,) = (block for block in blocks if block.startswith("snmp:"))
     (tmp_path / "branch").write_text("public\n")
-    (tmp_path / "ward.yml").write_text(shown.replace("/run/secrets/", ""))
+    (tmp_path / "ward.yml").write_text(shown.replace("/etc/ward/secrets/", ""))
     for name in re.findall(r"\bWARD_\w+", shown):
         monkeypatch.setenv(name, "a long password")
     assert set(load_settings(tmp_path / "ward.yml").snmp.auths) == {"branch", "core"}

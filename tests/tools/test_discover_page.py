@@ -23,8 +23,8 @@ def test_commands() -> None:
 def test_the_examples_are_one_configuration(tmp_path: Path) -> None:
     """The inventory that the page shows is one for the configuration that it shows, as check sees it."""
     config, inventory = ("\n".join(lines) for language, lines in PAGE.blocks if language == "yaml")
-    (tmp_path / "ward.yml").write_text(config.replace("/run/secrets/", ""))
-    for name in re.findall(r"/run/secrets/(\w+)", config):
+    (tmp_path / "ward.yml").write_text(config.replace("/etc/ward/secrets/", ""))
+    for name in re.findall(r"/etc/ward/secrets/(\w+)", config):
         (tmp_path / name).touch(0o600)
         (tmp_path / name).write_text("a long secret\n")
     (tmp_path / "devices").mkdir()
