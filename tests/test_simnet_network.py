@@ -228,7 +228,7 @@ def held(namespace: str) -> Iterator[int]:
 
 
 def test_nothing_is_left_at_the_end() -> None:
-    """After close() programs have been asked to end, and neither they nor their children remain in the namespace."""
+    """After close() programs have been asked to end; neither they nor their children remain in the namespace."""
     with ExitStack() as kept:
         with Simnet(stop_seconds=0.5) as net:
             namespace = kept.enter_context(held(net.namespace))
