@@ -125,6 +125,7 @@ def running() -> Iterator[Running]:
             changed = time.time()
             further(pages, found, targets, _AFTER)
             until(lambda: all(_has_moved(store) for store in found.values()), "each finds the second address")
+            until(lambda: all(map(_has_heard_of_the_end, found.values())), "each knows that alerts have ended")
             yield Running(found, changed)
 
 
@@ -132,6 +133,10 @@ def _has_moved(store: Store) -> bool:
     # Each time with other words: VictoriaMetrics would remember for 10 s what it did not find yet.
     asked = f'count_over_time(ward_device_up{{device="moved", role!="{time.time()}"}}[1m])'
     return len(store.query(asked)) == 2
+
+
+def _has_heard_of_the_end(store: Store) -> bool:
+    return not store.query(f'ALERTS{{device=~"over|told", role!="{time.time()}"}}')
 
 
 @pytest.fixture
