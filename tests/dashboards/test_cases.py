@@ -125,7 +125,7 @@ def running() -> Iterator[Running]:
             changed = time.time()
             further(pages, found, targets, _AFTER)
             until(lambda: all(_has_moved(store) for store in found.values()), "each finds the second address")
-            until(lambda: all(map(_has_heard_of_the_end, found.values())), "each knows that alerts have ended")
+            until(lambda: all(map(_has_heard_of_ends, found.values())), "each knows what has ended")
             yield Running(found, changed)
 
 
@@ -135,8 +135,11 @@ def _has_moved(store: Store) -> bool:
     return len(store.query(asked)) == 2
 
 
-def _has_heard_of_the_end(store: Store) -> bool:
-    return not store.query(f'ALERTS{{device=~"over|told", role!="{time.time()}"}}')
+def _has_heard_of_ends(store: Store) -> bool:
+    """That of alerts, and that of Alertmanager."""
+    now = time.time()
+    alerts = store.query(f'ALERTS{{device=~"over|told", role!="{now}"}}')
+    return not alerts and bool(store.query(f'up{{job="alertmanager", role!="{now}"}} == 0'))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.serving import Serving
@@ -70,8 +70,11 @@ def processes(first: int) -> list[int]:
 
 
 def statuses(pid: int) -> list[dict[str, str]]:
-    """/proc/PID/task/*/status: one for each thread."""
-    texts = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
+    """/proc/PID/task/*/status: one for each thread that does not end meanwhile."""
+    texts = []
+    for path in Path(f"/proc/{pid}/task").glob("*/status"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            texts.append(path.read_text())
     return [
         {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
         for text in texts
