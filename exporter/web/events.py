@@ -138,8 +138,9 @@ class Live:
             while self._listeners:
                 self._source.verdicts.on_change = self._ring
                 self._rung.clear()
-                if changes is not self._look():
-                    changes = self._look()
+                found = self._look()
+                if found is not changes:
+                    changes = found
                     # Apart: with many devices figures take longer than a change may wait.
                     if figures is not None:
                         figures.cancel()
