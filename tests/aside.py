@@ -1,7 +1,10 @@
 """Half of the tests are run by a second pytest beside the first, which tells their outcome as its own.
 
-Most of what they take is waiting: for scrapes, timeouts and verdicts. It is so only when the whole suite is run; a
-choice of tests is run by one process, in order.
+Most of what they take is waiting: for scrapes, timeouts and verdicts. Many hold real programs to real time, which a
+busy machine can hold up. Those that failed are therefore run a second time, when all else is through, by a new
+process; the summary has the first failures as `rerun`, and tells them. A test that fails twice has failed.
+
+Both only when the whole suite is run; a choice of tests is run once, by one process, in order.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +26,8 @@ import pytest
 _HERE = Path(__file__).parent
 #: Folders of which nothing depends on what the others do to this machine meanwhile.
 FOLDERS = ("alertmanager", "compose", "dashboards", "scaling", "snmp", "tools", "web")
+#: With failures in more files than that, something is broken and not late.
+_FILES_RUN_AGAIN = 6
 #: In the environment of the second one: the descriptor to which its reports go, as lines of JSON.
 _REPORTS = "WARD_TESTS_REPORTS"
 
@@ -30,7 +35,8 @@ _REPORTS = "WARD_TESTS_REPORTS"
 class Aside:
     """The second pytest, in a group of its own with all that it starts."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, tests: Iterable[str]) -> None:
+        """Of `tests`: paths from the project's root, or node ids."""
         self._config = config
         self._folder = TemporaryDirectory(prefix="ward-aside-")
         self._log = Path(self._folder.name) / "log"
@@ -41,7 +47,7 @@ class Aside:
         reading, writing = os.pipe()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pytest", *(str(_HERE / name) for name in FOLDERS)],
+                [sys.executable, "-m", "pytest", *tests],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -107,18 +113,51 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     if _is_whole(session.config) and any(map(_is_aside, session.items)):
-        session.config.stash[_ASIDE] = Aside(session.config)
+        session.config.stash[_ASIDE] = Aside(session.config, (f"{_HERE.name}/{name}" for name in FOLDERS))
 
 
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     aside = item.config.stash.get(_ASIDE, None)
     if aside is None or not _is_aside(item):
         return None
+    _tell(item, aside)
+    return True
+
+
+def _tell(item: pytest.Item, aside: Aside) -> None:
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in aside.reports(item):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    done = yield
+    stats: dict[str, list[pytest.TestReport]] = session.config.pluginmanager.get_plugin("terminalreporter").stats  # type: ignore[union-attr]  # pytest's own, and has no type
+    failed = [report for kind in ("failed", "error") for report in stats.get(kind, ())]
+    again = {report.nodeid for report in failed}
+    files = {name.partition("::")[0] for name in again}
+    if not again or len(files) > _FILES_RUN_AGAIN or not _is_whole(session.config):
+        return done
+    for kind in ("failed", "error"):
+        stats.pop(kind, None)
+    stats["rerun"] = failed
+    session.testsfailed -= len(failed)
+    aside = Aside(session.config, sorted(again))
+    try:
+        for item in session.items:
+            if item.nodeid in again:
+                _tell(item, aside)
+    finally:
+        aside.end()
+    return done
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.section(f"failed the first time: {report.nodeid} ({report.when})")
+        terminalreporter.line(report.longreprtext)
 
 
 class Teller:

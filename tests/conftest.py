@@ -4,25 +4,8 @@ import pytest
 from hypothesis import settings
 
 from tests import servers
-from tests.aside import (
-    pytest_collection_finish,
-    pytest_collection_modifyitems,
-    pytest_configure,
-    pytest_runtest_protocol,
-    pytest_sessionfinish,
-)
-from tests.simnet_fixture import module_simnet, shared_simnet, simnet
 
-__all__ = [
-    "module_simnet",
-    "pytest_collection_finish",
-    "pytest_collection_modifyitems",
-    "pytest_configure",
-    "pytest_runtest_protocol",
-    "pytest_sessionfinish",
-    "shared_simnet",
-    "simnet",
-]
+pytest_plugins = ["tests.aside", "tests.simnet_fixture"]
 
 # How long an example takes is the machine's matter.
 settings.register_profile("ward", deadline=None)
