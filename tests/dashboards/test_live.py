@@ -244,17 +244,23 @@ LISTED = (
 def test_two_exporters_count_once(answers: Answers) -> None:
     """Two that watch the same devices, and do not agree in every label, make no second row and double no number."""
     site = {"site": "tbilisi-01"}
-    end = time.time()
+
+    def spread(asked: Asked) -> float:
+        """By how much of it the databases' totals differ; at the same moment, to be compared."""
+        end = time.time() - _SETTLED_SECONDS
+        totals: dict[str, list[float]] = {}
+        for store in answers.stores.values():
+            total = sum(one.value for one in ask(store, asked, site if asked.uid == "ward-site" else {}, end))
+            # The rate of a young counter is higher in VictoriaMetrics.
+            totals.setdefault(store.PROGRAM if asked.unit == "bps" else "any", []).append(total)
+        return max((max(found) - min(found)) / max(*found, 1e-9) for found in totals.values())
+
     for uid, title, letter in COUNTED:
         asked = the(uid, title, letter)
         asked = asked._replace(target=asked.target | {"instant": True})
-        totals: dict[str, list[float]] = {}
-        for store in answers.stores.values():
-            total = sum(one.value for one in ask(store, asked, site if uid == "ward-site" else {}, end))
-            # The rate of a young counter is higher in VictoriaMetrics.
-            totals.setdefault(store.PROGRAM if asked.unit == "bps" else "any", []).append(total)
-        for found in totals.values():
-            assert max(found) == pytest.approx(min(found), rel=0.4), (str(asked), totals)
+        # Twice as many would be a half.
+        until(lambda asked=asked: spread(asked) < 0.3, f"all count alike: {asked}", _DEADLINE_SECONDS)  # type: ignore[misc]
+    end = time.time()
     for uid, title, letter in LISTED:
         asked = the(uid, title, letter)
         for name, store in answers.stores.items():
