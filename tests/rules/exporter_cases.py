@@ -48,6 +48,12 @@ def errors(count: Course, errno: str = "ENOBUFS") -> list[Series]:
     ]
 
 
+def replies(ahead: Course) -> list[Series]:
+    """One device answers, and one has never answered."""
+    name = "ward_device_last_reply_timestamp_seconds"
+    return [said(name, ahead, device="answers"), said(name, 0, device="never")]
+
+
 STALLED = of_exporter("ProbeLoopStalled", "critical")
 OVERRUN = of_exporter("ProbeLoopOverrun", "high")
 ERRORS = of_exporter("ProbeSendErrors", "high", errno="ENOBUFS")
@@ -103,6 +109,22 @@ FAULTS = (
         },
         summary="The probe loop of exporter:9841 does not keep up",
         description=NOT_KEPT_UP,
+    ),
+    Fault(
+        of_exporter("ExporterClockAhead", "high"),
+        replies({0: lambda now: now, 30: lambda now: now + 90, 150: lambda now: now}),
+        fires=90,
+        ends=150,
+        never={
+            "5 s, which a slow scrape may take": replies(lambda now: now + 5),
+            "for less than a minute": replies({0: lambda now: now, 30: lambda now: now + 6, 75: lambda now: now}),
+            "behind": replies(lambda now: now - 90),
+        },
+        summary="The clock of exporter:9841 is ahead",
+        description=(
+            "Replies are told for 1m 30s after they were scraped. Outages are paged late by as much: alerts wait "
+            "until the last reply of a device is 10 s ago."
+        ),
     ),
     Fault(
         ERRORS,
