@@ -1,4 +1,4 @@
-"""A pair of exporters under deploy/scaling/pair.yml, scraped and judged twice over: by two Prometheus servers, and
+"""Several exporters under a file of deploy/scaling, scraped and judged twice over: by two Prometheus servers, and
 by VictoriaMetrics with two vmalerts, each way with one Alertmanager and its webhook. Times are shortened, so that
 seconds are enough."""
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ SHORTER = {
     "> 10": "> 2",
     "keep_firing_for: 10s": "keep_firing_for: 2s",
     "for: 10s": "for: 2s",
+    "for: 1m": "for: 3s",
     "[15s]": "[3s]",
     "[10s] offset 5s": "[2s] offset 1s",
 }
@@ -59,38 +60,51 @@ class Way:
             state |= now
         return Counter({alert: count for alert, count in found.items() if "Watchdog" not in alert})
 
+    def until_told(self, what: str) -> None:
+        """Until it has been told. Raises AssertionError after half a minute."""
+        assert self.sink.wait_for(lambda: self.told()[what] > 0, 30), f"{what}: {self.told()}"
+
+    def value(self, query: str) -> float:
+        """Of the first series found, or 0."""
+        found = self.database.query(query)
+        return found[0].value if found else 0
+
     def samples(self, selector: str, seconds: int) -> list[tuple[dict[str, str], list[float]]]:
         """The series of a selector with the times of their samples, oldest first."""
         asked = self.database._ask("query", {"query": f"{selector}[{seconds}s]"})["result"]
         return [(series["metric"], [float(at) for at, _ in series["values"]]) for series in asked]
 
 
-def shipped(folder: Path, targets: Sequence[int]) -> dict[str, Any]:
-    """pair.yml for exporters at these ports, a second between scrapes; the rules go into the folder."""
-    text = (FILES / "pair.yml").read_text()
-    for replica, port in zip("ab", targets, strict=True):
-        text = text.replace(f"exporter-{replica}:9841", f"127.0.0.1:{port}")
+def shipped(folder: Path, name: str, exporters: Mapping[str, int], rules: Sequence[str]) -> dict[str, Any]:
+    """A file for exporters at these ports by their names in it, a second between scrapes; the rules go into the
+    folder."""
+    text = (FILES / name).read_text()
+    for exporter, port in exporters.items():
+        assert f"{exporter}:9841" in text
+        text = text.replace(f"{exporter}:9841", f"127.0.0.1:{port}")
     config: dict[str, Any] = yaml.safe_load(text)
     config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] == "ward-exporter"]
     for job in config["scrape_configs"]:
         job |= {"scrape_interval": "1s", "scrape_timeout": "1s"}
-    for name in ("devices", "exporter"):
-        rules = (ROOT / "rules" / f"{name}.yml").read_text()
+    for one in rules:
+        text = (ROOT / "rules" / f"{one}.yml").read_text()
         for long, short in SHORTER.items():
-            rules = rules.replace(long, short)
-        (folder / f"{name}.yml").write_text(re.sub(r"(?m)^ *interval: .*\n", "", rules))
+            text = text.replace(long, short)
+        (folder / f"{one}.yml").write_text(re.sub(r"(?m)^ *interval: .*\n", "", text))
     return config
 
 
 @contextmanager
-def ways(net: Simnet, folder: Path, targets: Sequence[int]) -> Iterator[dict[str, Way]]:
+def ways(
+    net: Simnet, folder: Path, name: str, exporters: Mapping[str, int], rules: Sequence[str]
+) -> Iterator[dict[str, Way]]:
     """Both, by the name of what stores the samples."""
-    config = shipped(folder, targets)
-    rules = f"{folder}/*.yml"
+    config = shipped(folder, name, exporters, rules)
+    pattern = f"{folder}/*.yml"
     with ExitStack() as running:
         first = _notifying(net, running, 9100)
-        whole = config | {"rule_files": [rules]}
+        whole = config | {"rule_files": [pattern]}
         whole["alerting"] = config["alerting"] | {
             "alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:9101"]}]}]
         }
@@ -110,13 +124,13 @@ def ways(net: Simnet, folder: Path, targets: Sequence[int]) -> Iterator[dict[str
             )
         )
         # Asked before it has anything it would say for 10 s that there is nothing: to vmalert, too.
-        until(lambda: _scrapes(database) >= ROUNDS * len(targets), "VictoriaMetrics has scraped")
+        until(lambda: _scrapes(database) >= ROUNDS * len(exporters), "VictoriaMetrics has scraped")
         notifier = folder / "notifier.yaml"
         notifier.write_text(
             (FILES / "vmalert-notifier.yml").read_text().replace("alertmanager:9093", "127.0.0.1:9201")
         )
         arguments = [
-            f"-rule={rules}",
+            f"-rule={pattern}",
             "-evaluationInterval=1s",
             f"-datasource.url={database.url}",
             f"-remoteWrite.url={database.url}",

@@ -16,7 +16,7 @@ from tests.serving import Serving
 from tests.simnet import Simnet
 from tests.stack.inside import until
 
-PORTS = (9841, 9842)
+PORTS = {"exporter-a": 9841, "exporter-b": 9842}
 DEVICES = {f"sw{number}": f"10.1.1.{number}" for number in (1, 2, 3)}
 #: A late scrape on a busy machine.
 SLACK = 0.5
@@ -30,15 +30,16 @@ def story(module_simnet: Simnet, tmp_path_factory: pytest.TempPathFactory) -> It
     net.set("10.1.0.0/16", latency=0.002)
     with ExitStack() as running:
         exporters = []
-        for port in PORTS:
+        for port in PORTS.values():
             one = running.enter_context(Serving(tmp_path_factory.mktemp("exporter"), net))
             one.port = port
             one.devices(DEVICES, ", role: switch")
             exporters.append(one.start_ready())
-        both = running.enter_context(ways(net, tmp_path_factory.mktemp("rules"), PORTS))
+        folder = tmp_path_factory.mktemp("rules")
+        both = running.enter_context(ways(net, folder, "pair.yml", PORTS, ["devices", "exporter"]))
         for name, way in both.items():
             query = 'count(up{job="ward-exporter"} == 1) + on () count(ward_device_up == 1)'
-            until(lambda way=way, query=query: _value(way, query) == 5, f"{name} sees all")  # type: ignore[misc]
+            until(lambda way=way, query=query: way.value(query) == 5, f"{name} sees all")  # type: ignore[misc]
         net.cut(DEVICES["sw1"])
         _until_told(both, "+DeviceDown sw1")
         exporters[0].end(signal.SIGKILL)
@@ -52,14 +53,9 @@ def story(module_simnet: Simnet, tmp_path_factory: pytest.TempPathFactory) -> It
         yield both
 
 
-def _value(way: Way, query: str) -> float:
-    found = way.database.query(query)
-    return found[0].value if found else 0
-
-
 def _until_told(both: Mapping[str, Way], what: str) -> None:
-    for name, way in both.items():
-        assert way.sink.wait_for(lambda way=way: way.told()[what] > 0, 30), f"{name}: {what}: {way.told()}"  # type: ignore[misc]
+    for way in both.values():
+        way.until_told(what)
 
 
 @pytest.mark.parametrize("name", ["prometheus", "victoriametrics"])
