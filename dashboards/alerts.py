@@ -41,7 +41,7 @@ def _totals() -> list[Json]:
             thresholds=quiet(BLUE),
         ),
         stat(
-            "Noise saved",
+            "Time without an alert of its own",
             "Of all the time that devices were down or flapped in the time range, the share that made no "
             "alert of its own.",
             Query(

@@ -77,8 +77,9 @@ def dashboard(
     since: str = "now-6h",
     refresh: str = "10s",
 ) -> Json:
-    """The whole of it. `where` are the matchers that its variables make: alerts that fit are marked in the "
-    "graphs."""
+    """The whole of it. `where` are the matchers that its variables make: alerts that fit are marked in the
+    graphs.
+    """
     selector = ", ".join(filter(None, ['alertstate="firing", severity="critical"', where]))
     return {
         "uid": uid,

@@ -49,15 +49,15 @@ def _totals() -> list[Json]:
         ),
         stat(
             "RTT",
-            "Mean over the last minute.",
+            "Mean over `probe.window` (60 s as shipped).",
             Query(_gauge(rtt)),
             unit="s",
             thresholds=_NEUTRAL,
             nothing="no reply",
         ),
         stat(
-            "RTT of its limit",
-            "From 100 % on the device counts as slow.",
+            "RTT, % of limit",
+            "Above 100 % the device counts as slow.",
             Query(over_rtt),
             unit="percentunit",
             decimals=0,
@@ -66,7 +66,7 @@ def _totals() -> list[Json]:
         ),
         stat(
             "Loss",
-            "Share of the last minute's probes that were lost.",
+            "Share of probes that were lost over `probe.window` (60 s as shipped).",
             Query(_gauge(loss)),
             unit="percentunit",
             decimals=1,
@@ -177,8 +177,8 @@ def _probes() -> list[Json]:
     return [
         series(
             "Round-trip time",
-            "The band goes from the shortest to the longest of the last minute, the line is its mean, dashed "
-            "is the limit.",
+            "The band goes from the shortest to the longest over `probe.window` (60 s as shipped), the line is "
+            "their mean, dashed is the limit.",
             [
                 Query(_gauge("rtt_min_seconds"), "Min"),
                 Query(_gauge("rtt_seconds"), "Mean"),
@@ -208,9 +208,10 @@ def _probes() -> list[Json]:
         ),
         series(
             "Packet loss",
-            "Share of the last minute's probes, and the exact share from the counters; dashed is the limit.",
+            "Share of probes that were lost over `probe.window` (60 s as shipped), and the exact share from the "
+            "counters; dashed is the limit.",
             [
-                Query(_gauge("packet_loss_ratio"), "Last minute"),
+                Query(_gauge("packet_loss_ratio"), "Window"),
                 Query(f"1 - {_rate('replies', 'sum')} / {_rate('probes_sent', 'sum')}", "Exact"),
                 Query(_gauge("packet_loss_threshold_ratio"), "Loss limit"),
             ],
@@ -221,7 +222,7 @@ def _probes() -> list[Json]:
         ),
         series(
             "Jitter",
-            "Mean difference of consecutive round-trip times of the last minute.",
+            "Mean difference of consecutive round-trip times over `probe.window` (60 s as shipped).",
             [Query(_gauge("jitter_seconds"), "Jitter")],
             unit="s",
             legend="list",

@@ -41,7 +41,7 @@ def _totals() -> list[Json]:
         ),
         stat(
             "Down",
-            "Links that do not answer, without those whose alerts are held back.",
+            "Links that are down and neither flap nor are suppressed.",
             Query(f"sum({_STATE} == bool {DOWN})"),
             unit="none",
             size=size,
@@ -49,7 +49,8 @@ def _totals() -> list[Json]:
         ),
         stat(
             "Flapping",
-            "Links with two changes or more within the flap window.",
+            "Links that flap and are not suppressed otherwise: from `limits.flap_changes` changes of state within "
+            "`flapping.window` on, until the window holds none.",
             Query(f"sum({_STATE} == bool {FLAPPING})"),
             unit="none",
             size=size,
@@ -127,7 +128,8 @@ def _history() -> list[Json]:
         ),
         series(
             "Round-trip time and its limit",
-            "Mean over the last minute. The ten links that were slowest within the time range; limits are dashed.",
+            "Mean over `probe.window` (60 s as shipped). The ten links that were slowest within the time range; "
+            "limits are dashed.",
             [
                 Query(q.worst(f"max by (device) {ranked_rtt}", rtt), "{{device}}"),
                 Query(
@@ -144,7 +146,8 @@ def _history() -> list[Json]:
         ),
         series(
             "Packet loss",
-            "Over the last minute. The ten links that lost most within the time range; limits are dashed.",
+            "Over `probe.window` (60 s as shipped). The ten links that lost most within the time range; limits are "
+            "dashed.",
             [
                 Query(q.worst(f"max by (device) {ranked_loss}", loss), "{{device}}"),
                 Query(

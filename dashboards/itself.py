@@ -37,8 +37,8 @@ def _totals() -> list[Json]:
             thresholds=_NEUTRAL,
         ),
         stat(
-            "Round",
-            "Part of the interval that the last round kept the loop busy; from 80 % on the alert "
+            "Busy share of a round",
+            "Part of the interval that the last round kept the loop busy; above 80 % the alert "
             "ProbeLoopOverrun fires.",
             Query("max(ward_probe_cycle_duration_seconds / ward_probe_interval_seconds)"),
             unit="percentunit",
@@ -54,13 +54,13 @@ def _totals() -> list[Json]:
         ),
         stat(
             "Void probes",
-            "A second: they tell nothing, as the fault was on the exporter's own machine.",
+            "Void probes per second: their outcome is unknown because the exporter's own machine was at fault.",
             Query("sum(rate(ward_probe_void_total[$__rate_interval]))"),
             unit="cps",
             thresholds=limits((0.001, ORANGE)),
         ),
         stat(
-            "Loss to itself",
+            "Loss to loopback",
             "Lost probes to the exporter's own loopback address. Above 0 the fault is on this machine.",
             Query("max(ward_probe_reference_packet_loss_ratio)"),
             unit="percentunit",
@@ -98,8 +98,8 @@ def _loop() -> list[Json]:
         ),
         series(
             "Rounds",
-            "How long a round through the inventory keeps the loop busy, how late probes are, and the "
-            "interval as the limit.",
+            "How long the last round through the inventory kept the loop busy, and the longest delay of a probe "
+            "in the last 60.",
             [
                 Query(_last("ward_probe_cycle_duration_seconds"), f"{_BY} busy"),
                 Query(_last("ward_probe_cycle_lag_seconds"), f"{_BY} lag"),
@@ -135,7 +135,7 @@ def _loop() -> list[Json]:
             unit="pps",
         ),
         series(
-            "Round-trip time to itself",
+            "Round-trip time to loopback",
             "To the machine's own loopback address: what is not the network's.",
             [Query(_last("ward_probe_reference_rtt_seconds"), _BY)],
             unit="s",
@@ -166,7 +166,8 @@ def _cost() -> list[Json]:
         ),
         series(
             "Samples of a scrape",
-            "From 100,000 of the exporter's on the alert ScrapeTooLarge fires.",
+            "Above 100,000 samples from an exporter, unless the inventory is divided, the alert "
+            "ScrapeTooLarge fires.",
             [Query("max by (job) (scrape_samples_scraped)", "{{job}}", STACK)],
             unit="short",
             decimals=0,

@@ -21,9 +21,9 @@ _PLACED = (
 def _totals() -> list[Json]:
     colours = {0: RED, 1: ORANGE, 2: YELLOW, 3: BLUE}
     about = {
-        0: "Sites whose ISP links are all down.",
-        1: "Sites that have lost some of their ISP links.",
-        2: "Sites whose links are up, with a device that is down.",
+        0: "Sites whose ISP links are all down, unless maintenance or a mass outage explains it.",
+        1: "Sites that have lost some of their ISP links, unless maintenance or a mass outage explains it.",
+        2: "Sites that have lost no ISP link, with a device that is down and not suppressed.",
         3: "Sites where nothing is down but what is in maintenance, or held back for another reason.",
         4: "Sites where everything answers.",
     }
