@@ -82,7 +82,7 @@ def _totals() -> list[Json]:
         ),
         stat(
             "Up, 7 days",
-            "Share of the time that it was up, as far as data reach.",
+            "Share of the time that it was up, as far back as there is data.",
             Query(q.available(_WHERE, "7d")),
             unit="percentunit",
             decimals=2,
@@ -90,7 +90,7 @@ def _totals() -> list[Json]:
         ),
         stat(
             "Up, 30 days",
-            "Share of the time that it was up, as far as data reach.",
+            "Share of the time that it was up, as far back as there is data.",
             Query(q.available(_WHERE, "30d")),
             unit="percentunit",
             decimals=2,

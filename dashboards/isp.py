@@ -91,7 +91,7 @@ def _a_row_a_link() -> Json:
     return table(
         "Links",
         "A row a link. Availability is the share of the time that the link was up: today since midnight, "
-        "and over 7 and 30 days as far as data reach. The time range above does not count here.",
+        "and over 7 and 30 days as far back as there is data. The time range above does not count here.",
         [
             Column("Link", label="device", links=[to("ward-device", device="__value.raw")]),
             Column("Site", label="site", links=[to("ward-site", site="__value.raw")]),
