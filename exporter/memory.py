@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import ctypes
 
-_M_ARENA_MAX = -8  # malloc.h
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
 _MOST_ARENAS = 2
+#: Pages and whole inventories; not the arrays of a round of probes, for which the way to the system is too long.
+_LARGE = 1 << 20
 
 _libc = ctypes.CDLL(None)
 
 
-def few_arenas() -> None:
-    """Each thread that renders or reloads would get a heap of its own, and leave it behind; to be called first."""
+def keep_little() -> None:
+    """Two heaps for all threads, as each that renders or reloads would leave one of its own behind; and blocks that
+    are large come from the system one by one, at all times: glibc by itself, once it has seen such a block freed,
+    takes the next ones from its heap, where a small one behind them holds them fast. To be called first."""
     if hasattr(_libc, "mallopt"):
         _libc.mallopt(_M_ARENA_MAX, _MOST_ARENAS)
+        _libc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
 def give_back() -> None:

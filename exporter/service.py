@@ -190,7 +190,7 @@ class Service:
 
     def run(self) -> int:
         sys.setswitchinterval(_SWITCH_SECONDS)
-        memory.few_arenas()
+        memory.keep_little()
         self._settle()
         self._resolver.start()
         self._prober.start()

@@ -10,7 +10,7 @@ import ctypes, sys, threading
 from exporter import memory
 
 if sys.argv[1] == "few":
-    memory.few_arenas()
+    memory.keep_little()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 together = threading.Barrier(8)
@@ -46,6 +46,34 @@ print(full, kept, resident())
 """
 
 
+_LARGE = """
+import ctypes, sys
+from pathlib import Path
+from exporter import memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+if sys.argv[1] == "little":
+    memory.keep_little()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+
+def block(size):
+    found = ctypes.c_void_p(libc.malloc(size))
+    ctypes.memset(found, 1, size)
+    return found
+
+# glibc draws its conclusion from the first.
+libc.free(block(30 << 20))
+large = block(20 << 20)
+small = block(100 << 10)
+before = resident()
+libc.free(large)
+print(before - resident())
+"""
+
+
 def run(code: str, *arguments: str) -> str:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, timeout=60
@@ -63,3 +91,9 @@ def test_what_is_free_is_given_back() -> None:
     full, kept, given = map(int, run(_TRIM).split())
     assert kept > 0.9 * full
     assert given < 0.5 * full
+
+
+def test_large_blocks_go_back_at_once() -> None:
+    """A large block is the system's again once it is freed, whatever lies behind it; untold, glibc keeps it."""
+    assert int(run(_LARGE, "little")) > 19 << 20
+    assert int(run(_LARGE, "as it is")) < 1 << 20
