@@ -28,10 +28,10 @@ from exporter.exposition.devices import DeviceText
 from exporter.icmp.plan import Plan
 from exporter.icmp.prober import Prober
 from exporter.icmp.resolver import Resolver
-from exporter.icmp.sizing import MOST_BYTES, MOST_SLOTS, Timing, receive_bytes, slots_needed
-from exporter.icmp.sockets import open_transports
+from exporter.icmp.sizing import MOST_BYTES, MOST_SLOTS, Timing, slots_needed
+from exporter.icmp.sockets import make_room, open_transports
 from exporter.inventory.device import Inventory
-from exporter.inventory.shard import WHOLE, Shard, divide
+from exporter.inventory.shard import WHOLE, Shard, divide, no_devices
 from exporter.inventory.sources import Sources
 from exporter.inventory.topology import Topology
 from exporter.notify import Notify
@@ -110,11 +110,8 @@ class Service:
         self._polling = Polling()
         running = self._running = self._build(*self._read(None))
         self._show(running)
-        for transport in transports.values():
-            transport.resize(
-                slots_needed(running.plan.devices, running.timing) >> 16,
-                receive_bytes(running.plan, running.timing),
-            )
+        slots = slots_needed(running.plan.devices, running.timing)
+        make_room(transports.values(), slots, running.plan, running.timing)
         self._saver.restore(running.verdicts)
         running.verdicts.evaluate(time.monotonic_ns(), time.time())
         self._prober = Prober(transports, running.timing, running.plan, running.verdicts)
@@ -278,8 +275,7 @@ class Service:
         try:
             inventory = divide(sources.read(force=force), shard)
             if not inventory.devices:
-                message = f"the part {shard} of it holds no devices; expected fewer parts than there are sites"
-                raise ConfigError([Problem(str(sources.settings.path), None, "inventory", message)])
+                raise ConfigError([no_devices(shard, str(sources.settings.path))])
         except WardError:
             self._show_failed(sources)
             raise

@@ -107,14 +107,18 @@ class Channel:
         self.restart_keys()
         self._slot_of_key = np.zeros(slots, np.int64)
 
-    def set_buffer(self, receive_bytes: int) -> None:
-        """Ask for another receive buffer; the kernel grants what it allows."""
+    def set_buffer(self, receive_bytes: int) -> int:
+        """Ask for another receive buffer; the kernel grants what it allows: so many bytes."""
         try:
             self.sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, receive_bytes)
         except PermissionError:  # needs CAP_NET_ADMIN; without it net.core.rmem_max is the bound
-            # What was granted before that capability was dropped may be more; the kernel tells it doubled.
-            if self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) < 2 * receive_bytes:
+            # What was granted before that capability was dropped may be more.
+            if self._buffer() < receive_bytes:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        return self._buffer()
+
+    def _buffer(self) -> int:
+        return self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # the kernel tells it doubled
 
     def _set_options(self, receive_bytes: int) -> None:
         sock = self.sock

@@ -55,15 +55,18 @@ class IcmplibTransport:
         self._set_buffer(receive_bytes)
         self.rotate()
 
-    def _set_buffer(self, receive_bytes: int) -> None:
-        """The largest receive buffer up to that size: macOS refuses more than its limit, Linux cuts it down."""
+    def _set_buffer(self, receive_bytes: int) -> int:
+        """The largest receive buffer up to that size: macOS refuses more than its limit, Linux cuts it down, and
+        tells it doubled."""
         while receive_bytes > 65_536:
             try:
                 self._socket.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
             except OSError:
                 receive_bytes //= 2
             else:
-                return
+                break
+        granted: int = self._socket.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        return granted // 2 if sys.platform == "linux" else granted
 
     def idents(self, blocks: Ints) -> npt.NDArray[np.uint16]:
         return self._current[blocks]
@@ -80,11 +83,12 @@ class IcmplibTransport:
         self.block_of[former] = np.arange(len(former))
         self.block_of[self._current] = np.arange(self._blocks)
 
-    def resize(self, blocks: int, receive_bytes: int) -> None:
-        self._set_buffer(receive_bytes)
+    def resize(self, blocks: int, receive_bytes: int) -> int:
+        granted = self._set_buffer(receive_bytes)
         if blocks != self._blocks:
             self._blocks, self._current = blocks, np.zeros(0, np.uint16)
             self.rotate()
+        return granted
 
     def send(self, batch: Batch) -> Sent:
         refused: list[tuple[int, int]] = []

@@ -25,7 +25,8 @@ from exporter.icmp.flight import Flight, Outcomes
 from exporter.icmp.packet import REASON
 from exporter.icmp.plan import PENDING, RESOLVED, UNRESOLVED, Plan
 from exporter.icmp.schedule import Ints, Rows, Schedule
-from exporter.icmp.sizing import Timing, receive_bytes, slots_needed
+from exporter.icmp.sizing import Timing, slots_needed
+from exporter.icmp.sockets import make_room
 from exporter.icmp.transport import BATCH, Batch, Transport
 
 log = logging.getLogger(__name__)
@@ -155,8 +156,7 @@ class Prober:
         if flight is not self._flight:
             # From here on replies may find nobody, even if the room is not to be had in the end.
             self._flight.void_all()
-        for transport in self.transports.values():
-            transport.resize(slots >> 16, receive_bytes(plan, timing))
+        make_room(self.transports.values(), slots, plan, timing)
         if flight is not self._flight:
             self._void(self._flight.end_all())
             self._flight = flight

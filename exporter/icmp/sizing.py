@@ -25,7 +25,12 @@ def slots_needed(devices: int, timing: Timing) -> int:
     return int(max(65_536, 1 << ((devices + 1) * cycles - 1).bit_length()))
 
 
-def receive_bytes(plan: Plan, timing: Timing) -> int:
-    """A receive buffer for a quarter of a second: a reply and a transmit stamp a probe, in kernel bytes."""
+def burst_bytes(plan: Plan, timing: Timing) -> int:
+    """What arrives in a quarter of a second: a reply and a transmit stamp a probe, in kernel bytes."""
     per_probe = 2 * (768 + plan.max_payload)
-    return int(min(MOST_BYTES, max(1 << 20, (plan.devices + 1) / timing.interval * 0.25 * per_probe)))
+    return int((plan.devices + 1) / timing.interval * 0.25 * per_probe)
+
+
+def receive_bytes(plan: Plan, timing: Timing) -> int:
+    """A receive buffer for that much, and some for a small inventory."""
+    return min(MOST_BYTES, max(1 << 20, burst_bytes(plan, timing)))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+from collections.abc import Iterable
 
 from exporter.errors import SocketError, SocketPermissionError
 from exporter.icmp import mmsg
 from exporter.icmp.fallback import IcmplibTransport
+from exporter.icmp.plan import Plan
+from exporter.icmp.sizing import Timing, burst_bytes, receive_bytes
 from exporter.icmp.transport import KernelTransport, Transport
 
 log = logging.getLogger(__name__)
@@ -39,6 +42,21 @@ def open_transports(blocks: int, receive_bytes: int) -> dict[int, Transport]:
             transport.close()
         raise
     return transports
+
+
+def make_room(transports: Iterable[Transport], slots: int, plan: Plan, timing: Timing) -> None:
+    """For these probes, in each of them; the log says where the kernel gives too little. Raises
+    SocketPermissionError, OSError."""
+    granted = min(transport.resize(slots >> 16, receive_bytes(plan, timing)) for transport in transports)
+    needed = burst_bytes(plan, timing)
+    if granted < needed:
+        log.warning(
+            "a receive buffer of %d KiB, where a quarter of a second brings %d: when the loop is held up, probes "
+            "will be void; give it more by net.core.rmem_max=%d",
+            granted >> 10,
+            needed >> 10,
+            needed,
+        )
 
 
 def _open(family: int, blocks: int, receive_bytes: int) -> Transport:

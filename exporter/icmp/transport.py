@@ -79,7 +79,7 @@ class Transport(Protocol):
     def transmit_stamps(self) -> tuple[Ints, Ints]: ...
     def drops(self) -> int: ...
     def rotate(self) -> None: ...
-    def resize(self, blocks: int, receive_bytes: int) -> None: ...
+    def resize(self, blocks: int, receive_bytes: int) -> int: ...
     def close(self) -> None: ...
 
 
@@ -131,8 +131,8 @@ class KernelTransport:
         """Take new identifiers. Raises SocketPermissionError, OSError; then the former ones stay."""
         self._renew(len(self._current))
 
-    def resize(self, blocks: int, receive_bytes: int) -> None:
-        """Make room for more probes, and ask for a receive buffer.
+    def resize(self, blocks: int, receive_bytes: int) -> int:
+        """Make room for more probes, and ask for a receive buffer; the bytes that were granted.
 
         Where `blocks` is another number than before, replies to probes under way find nobody. Raises
         SocketPermissionError, OSError; then all stays.
@@ -140,8 +140,7 @@ class KernelTransport:
         self._receive_bytes = receive_bytes
         if blocks != len(self._current):
             self._renew(blocks)
-        for channel in self._channels:
-            channel.set_buffer(receive_bytes)
+        return min(channel.set_buffer(receive_bytes) for channel in self._channels)
 
     def _renew(self, blocks: int) -> None:
         """New identifiers; the former ones are listened to as long as they mean the same slots."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from exporter import addresses
 from exporter.config import Settings
 from exporter.config_snmp import wrong_auth
 from exporter.errors import Problem
@@ -47,7 +48,22 @@ def build(
             no_auth = f"{name!r} has SNMP keys and no auth, of its own or of its class: it is not polled"
             warnings.append(f"{entry.where('snmp')}: {no_auth}")
     warnings.extend(_shared_addresses(by_name, devices))
+    warnings.extend(_no_links(devices, settings))
     return Inventory(tuple(devices), sites, tuple(warnings))
+
+
+def _no_links(devices: list[Device], settings: Settings) -> list[str]:
+    """Classes of one's own take the place of the shipped ones: who does not know that has no ISP link any more."""
+    if any(one.role == "isp" for one in settings.classes) or any(device.role == "isp" for device in devices):
+        return []
+    ipv4 = (device for device in devices if addresses.family(device.address) == 4)
+    ending = [device for device in ipv4 if device.address.endswith(".5")]
+    if not ending:
+        return []
+    return [
+        f"no device is an ISP link, though the addresses of {len(ending)} end in .5, such as that of "
+        f"{ending[0].name!r}: your classes have taken the place of the shipped ones, and none has the role 'isp'"
+    ]
 
 
 def _sites(entries: Entries, problems: list[Problem]) -> dict[str, Site]:

@@ -10,6 +10,7 @@ import hashlib
 import re
 from typing import NamedTuple, Self
 
+from exporter.errors import Problem
 from exporter.inventory.device import Inventory
 
 #: As many as /metrics/snmp is divided into.
@@ -74,3 +75,9 @@ def divide(inventory: Inventory, shard: Shard) -> Inventory:
         inventory.warnings,
         tuple(device for device in inventory.devices if device.name in missing),
     )
+
+
+def no_devices(shard: Shard, file: str) -> Problem:
+    """What is wrong with a part that is empty: who watches nothing would look healthy."""
+    message = f"the part {shard} of it holds no devices; expected fewer parts than there are sites"
+    return Problem(file, None, "inventory", message)

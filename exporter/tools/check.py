@@ -15,7 +15,7 @@ from exporter.config import examine_settings
 from exporter.credentials import open_to_all
 from exporter.errors import ConfigError, Problem
 from exporter.inventory.device import Device, Inventory
-from exporter.inventory.shard import WHOLE, Shard, divide
+from exporter.inventory.shard import WHOLE, Shard, divide, no_devices
 from exporter.inventory.sources import Sources
 from exporter.snmp.available import modules_of
 from exporter.web.web_config import examine_web_config
@@ -44,12 +44,15 @@ def check(config_file: Path | None, out: TextIO, web_file: Path | None = None, s
         problems += error.problems
     if web_file is not None:
         problems += _web_problems(web_file)
+    if not problems:
+        inventory = divide(inventory, shard)
+        if not inventory.devices:
+            problems = [no_devices(shard, str(settings.path))]
     if problems:
         for problem in sorted(problems, key=_place):
             print(problem, file=out)
         print(f"FAILED: {_count(len(problems), 'problem')}", file=out)
         return 1
-    inventory = divide(inventory, shard)
     warnings = [*inventory.warnings, *exposed, *unresolved(inventory.devices, LOOKUP_TIME)]
     for warning in warnings:
         print(f"warning: {warning}", file=out)

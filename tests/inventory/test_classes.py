@@ -156,6 +156,18 @@ def test_snmp_keys_without_an_auth_are_told(tmp_path: Path) -> None:
     )
 
 
+def test_classes_that_forget_the_links_are_told(tmp_path: Path) -> None:
+    """One's own classes replace the shipped ones: if none of theirs makes ISP links, it is said."""
+    switches = "classes: [{name: switches, match: {role: switch}}]\n"
+    text = "devices: [{name: a, address: 10.1.1.5}, {name: b, address: 10.1.1.15}]\n"
+    (tmp_path / "devices.yml").write_text(text)
+    assert read(tmp_path, "devices.yml").warnings == ()
+    (warning,) = read(tmp_path, "devices.yml", config=switches).warnings
+    assert warning.startswith("no device is an ISP link, though the addresses of 1 end in .5, such as that of 'a'")
+    (tmp_path / "devices.yml").write_text(text.replace("5}", "5, role: isp}", 1))
+    assert read(tmp_path, "devices.yml", config=switches).warnings == ()
+
+
 def test_an_auth_that_is_refused_is_told_once(tmp_path: Path) -> None:
     """What is wrong with an auth is no second problem at each device that names it; an unknown name is."""
     (tmp_path / "ward.yml").write_text(

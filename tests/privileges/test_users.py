@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -126,6 +127,23 @@ for size in (1 << 20, 64 << 20):
     print(channel.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >> 20)
 """
     assert run(net, program).split() == ["128", "128"]
+
+
+def test_a_receive_buffer_that_is_too_small_is_told(net: Simnet) -> None:
+    """Who may have no more than net.core.rmem_max reads in the log how much more this inventory needs."""
+    granted = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    with serving_as_user(net) as serving:
+        serving.devices({"a": "10.1.1.1"})
+        serving.start_ready(prefix=as_user(serving.folder, "net_raw"))
+        assert "net.core.rmem_max" not in serving.log.read_text()
+        # Of five probes a second, some 2 KB a device.
+        many = range(granted // 2000 + 10)
+        serving.devices({f"d{number}": f"10.1.{number >> 8}.{number & 255}" for number in many})
+        assert serving.reload().status == 200
+        said = re.search(r"a receive buffer of (\d+) KiB.* net.core.rmem_max=(\d+)", serving.log.read_text())
+        assert said
+        assert int(said[1]) == granted >> 10
+        assert int(said[2]) > granted
 
 
 def test_root_in_a_place_that_is_closed_to_it(net: Simnet) -> None:

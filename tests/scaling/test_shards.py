@@ -121,14 +121,17 @@ def test_what_hangs_on_another_part_is_shadowed(shards: list[Serving], shared_si
     shared_simnet.restore("10.1.0.2")
 
 
-def test_a_part_without_devices_does_not_start(shards: list[Serving]) -> None:
-    """An exporter that watches nothing would look healthy: it says why it does not start."""
+def test_a_part_without_devices_does_not_start(shards: list[Serving], capsys: pytest.CaptureFixture[str]) -> None:
+    """An exporter that watches nothing would look healthy: it says why it does not start, and `check` does too."""
     write(shards, TREE)
     empty = min({0, 1, 2} - {part_of(f"site {site}", PARTS) for site in (CENTRE, BRANCH)})
 
     said = shards[0].failed_start(f"--shard={empty}/{PARTS}")
     reason = "holds no devices; expected fewer parts than there are sites"
-    assert f"inventory: the part {empty}/{PARTS} of it {reason}" in said
+    told = f"inventory: the part {empty}/{PARTS} of it {reason}"
+    assert told in said
+    assert main(["check", f"--config.file={shards[0].folder / 'ward.yml'}", f"--shard={empty}/{PARTS}"]) == 1
+    assert told in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["serve", "check"])
