@@ -286,6 +286,13 @@ def _pair() -> Iterator[Case]:
         {"a": {0: 1, 30: 0}, "b": 1},
         {35: OFF, 40: [gone], 65: [gone], 70: [gone, link], 105: [gone, link], 110: [gone]},
     )
+    unsure = Device("b1", "isp", "poti-01", "magti")
+    yield pair(
+        "a pair that does not agree on a link's provider tells of the others",
+        [*DOWN, *unsure.series(), Series("ward_device_info", {**unsure.labels, "provider": "silknet"}, 1)],
+        {"a": 1, "b": 1},
+        {35: OFF, 40: [link], 60: [link]},
+    )
     hushed = [one for one in scraped([*DOWN, *itself()], (60, 200)) if one.name != "up"]
     yield pair(
         "both of a pair are dead: what fires goes on",
