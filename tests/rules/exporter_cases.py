@@ -76,8 +76,8 @@ FAULTS = (
         never={"one failed scrape": [up({0: 1, 30: 0, 40: 1})], "another job": [up({0: 1, 30: 0}, "something")]},
         summary="The exporter exporter:9841 does not answer",
         description=(
-            "Nobody watches the network: scrapes of exporter:9841 have failed for 10 s, or two of five within a "
-            "minute. Alerts that were firing go on; new outages are not seen."
+            "Nobody watches the network: scrapes of exporter:9841 have failed for 10 s, or on and off, more than "
+            "40 % of them within a minute. Alerts that were firing go on; new outages are not seen."
         ),
         step=STEP,
     ),
@@ -289,8 +289,8 @@ def _nobody_scrapes() -> Iterator[Case]:
                 10,
                 Alert("ExporterDown", absent),
                 "The exporter does not answer",
-                "Nobody watches the network: scrapes of any exporter have failed for 10 s, or two of five within a "
-                "minute. Alerts that were firing go on; new outages are not seen.",
+                "Nobody watches the network: scrapes of any exporter have failed for 10 s, or on and off, more "
+                "than 40 % of them within a minute. Alerts that were firing go on; new outages are not seen.",
                 "ward-exporter",
             )
         ],

@@ -109,7 +109,8 @@ ISOLATED = Trouble(
     },
     summary="Site batumi-02 is cut off",
     description=(
-        "All ISP links of batumi-02 are down. Behind them: 3 other devices, whose own alerts are held back."
+        "All ISP links of batumi-02 are down. Alerts of what is behind them are held back; "
+        "other devices at the site: 3."
     ),
     held="The exporter is silent; last known: all ISP links of the site are down.",
     dashboard="ward-site?var-site=batumi-02",
@@ -288,7 +289,7 @@ def cases() -> Iterator[Case]:
                 40,
                 ISOLATED.alert,
                 ISOLATED.summary,
-                ISOLATED.description.replace("3 other", "0 other"),
+                ISOLATED.description.replace("site: 3", "site: 0"),
                 ISOLATED.dashboard,
             )
         ],
