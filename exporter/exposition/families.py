@@ -79,7 +79,7 @@ DEVICES = Family("ward_inventory_devices", "gauge", "Devices in the inventory.")
 SHARDS = Family("ward_inventory_shards", "gauge", "Parts of the inventory; the label is this one's.", ("shard",))
 SOURCE_UP = Family("ward_inventory_source_up", "gauge", "1 if the source could be read the last time.", ("source",))
 SOURCE_DEVICES = Family("ward_inventory_source_devices", "gauge", "Devices that the source holds.", ("source",))
-RELOADED = Family("ward_config_last_reload_successful", "gauge", "1 if the last reload was taken over.")
+RELOADED = Family("ward_config_last_reload_successful", "gauge", "1 if the last load or reload was accepted.")
 RELOADED_AT = Family(
     "ward_config_last_reload_success_timestamp_seconds", "gauge", "When the running configuration was loaded."
 )
