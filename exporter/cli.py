@@ -25,14 +25,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"ward-exporter {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    config = argparse.ArgumentParser(add_help=False)
-    config.add_argument(
-        "--config.file",
-        dest="config",
-        type=Path,
-        metavar="FILE",
-        help="ward.yml; without it, a built-in one that probes loopback addresses",
-    )
+    config = _config("a built-in one that probes loopback addresses")
     web = argparse.ArgumentParser(add_help=False)
     web.add_argument(
         "--web.config.file",
@@ -78,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     _add_discover(
         commands.add_parser(
             "discover",
-            parents=[config],
+            parents=[_config("ping alone")],
             help="find the devices in ranges of addresses, and write an inventory",
             allow_abbrev=False,
         )
@@ -107,6 +100,13 @@ def parser() -> argparse.ArgumentParser:
         help="default: %(default)s",
     )
     return top
+
+
+def _config(without: str) -> argparse.ArgumentParser:
+    parent = argparse.ArgumentParser(add_help=False)
+    meaning = f"ward.yml; without it, {without}"
+    parent.add_argument("--config.file", dest="config", type=Path, metavar="FILE", help=meaning)
+    return parent
 
 
 def _add_discover(discover: argparse.ArgumentParser) -> None:
