@@ -19,7 +19,11 @@ from uvicorn.server import ServerState
 #: Request line and headers.
 MAX_HEADER = 16 * 2**10
 HEADER_SECONDS = 10.0
+#: No page asks for a body. It counts as it comes: chunks of one byte cost six.
+MAX_BODY = 64 * 2**10
 BODY_SECONDS = 30.0
+#: What is parsed of one client before the others get their turn: some milliseconds, in chunks of one byte.
+_PIECE = 4 * 2**10
 #: A client that reads less than a piece of an answer in this time is not waited for.
 STALL_SECONDS = 10.0
 #: After it an unused connection is closed; Prometheus comes back within it.
@@ -110,7 +114,8 @@ class Http(H11Protocol):
         super().__init__(config, state, {"certificate": ""})
         self._connections = connections
         self._connection = connection
-        self._early = b""
+        self._unread = b""
+        self._body = 0
         self._phase = ""
         self._deadline: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
@@ -122,22 +127,44 @@ class Http(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         self._enter("header")
-        if self._early:
-            self.data_received(self._early)
+        if self._unread:
+            self._parse()
 
     def data_received(self, data: bytes) -> None:
+        parsing = bool(self._unread)
+        self._unread += data
         # After a TLS handshake data may come before the transport is made known.
-        if self.transport is None:
-            self._early += data
+        if self.transport is not None and not parsing:
+            self._parse()
+
+    def _parse(self) -> None:
+        """Take in a piece, and the next one once the others have had their turn."""
+        if self.transport.is_closing():
+            self._unread = b""
             return
+        piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
+        if self.conn.their_state is h11.SEND_BODY:
+            self._body += len(piece)
+            if self._body > MAX_BODY:
+                self.transport.abort()
+                return
         try:
-            super().data_received(data)
+            super().data_received(piece)
         except h11.LocalProtocolError:
             # The client has broken the protocol in the middle of its answer: there is no way to tell it.
             self.transport.abort()
         self._look(receiving=True)
+        if self._unread:
+            self.transport.pause_reading()
+            self.loop.call_soon(self._parse)
+        elif not self.flow.read_paused:
+            self.transport.resume_reading()
 
     def on_response_complete(self) -> None:
+        # Nobody reads these chunks, and nobody knows how many are to come.
+        chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
+        if chunked and self.conn.their_state is h11.SEND_BODY:
+            self.transport.close()
         super().on_response_complete()
         self._look(receiving=False)
 
@@ -184,6 +211,7 @@ class Http(H11Protocol):
         if phase == self._phase:
             return
         self._phase = phase
+        self._body = 0
         if self._deadline is not None:
             self._deadline.cancel()
         seconds = {"header": HEADER_SECONDS, "body": BODY_SECONDS}

@@ -7,7 +7,7 @@ import asyncio
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exporter.web.connections import MAX_HEADER, Connections
+from exporter.web.connections import MAX_BODY, MAX_HEADER, Connections
 
 #: Health, readiness and reload are for who looks after a busy exporter; the live stream counts its own listeners.
 EXEMPT = ("/-/", "/api/v1/events")
@@ -18,7 +18,6 @@ WAIT_SECONDS = 2.0
 _PATIENCE_SECONDS = 1.0
 _LOOK_SECONDS = 0.25
 
-MAX_BODY = 64 * 2**10
 _PIECE = 64 * 2**10
 
 
@@ -69,7 +68,7 @@ class AtOnce:
 
 
 class Sizes:
-    """Refuses a request that is too large: 431, 413, or the end of its body where it did not say how long it is."""
+    """Refuses a request that says it is too large: 431 or 413. What does not say so, Http ends."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -84,16 +83,7 @@ class Sizes:
         if any(int(length) > MAX_BODY for length in lengths):
             await _too_large(413, MAX_BODY)(scope, receive, send)
             return
-        left = MAX_BODY
-
-        async def bounded() -> Message:
-            nonlocal left
-            message = await receive()
-            left -= len(message.get("body", b""))
-            # As if the client had gone: frameworks know what to do then.
-            return message if left >= 0 else {"type": "http.disconnect"}
-
-        await self._app(scope, bounded, send)
+        await self._app(scope, receive, send)
 
 
 class Pieces:

@@ -39,7 +39,8 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert (
         row("request line and header") == f"{connections.HEADER_SECONDS:g} s, {connections.MAX_HEADER // kib} KiB"
     )
-    assert row("body") == f"{connections.BODY_SECONDS:g} s, {limits.MAX_BODY // kib} KiB"
+    assert row("body") == f"{connections.BODY_SECONDS:g} s, {connections.MAX_BODY // kib} KiB"
+    assert row("parsed of one client at a time") == f"{connections._PIECE // kib} KiB"
     assert row("requests at once").startswith(
         f"{limits.MOST_REQUESTS}, others wait for up to {limits.WAIT_SECONDS:g} s"
     )
