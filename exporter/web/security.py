@@ -144,8 +144,10 @@ class Authentication:
             await self._app(scope, receive, send)
             return
         name, password = _credentials(scope)
+        # asyncio does not know who has left already.
+        peer, _ = scope["client"] or ("::", 0)
         try:
-            right = bool(name) and await self._passwords.right(users, name, password)
+            right = bool(name) and await self._passwords.right(users, name, password, peer)
         except TooManyError:
             await too_busy()(scope, receive, send)
             return

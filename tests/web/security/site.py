@@ -84,10 +84,11 @@ class Secured:
         headers: Mapping[str, str] | None = None,
         context: ssl.SSLContext | None = None,
         body: bytes | None = None,
+        source: str = "127.0.0.1",
     ) -> tuple[int, dict[str, str], bytes]:
         """One request: status, headers in small letters, body. Raises OSError, http.client.HTTPException."""
         if context is None:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10, source_address=(source, 0))
         else:
             connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=context)
         with contextlib.closing(connection):

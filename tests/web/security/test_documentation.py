@@ -48,5 +48,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         f"{connections.STALL_SECONDS:g} s for each {limits._PIECE // kib} KiB; {limits._PATIENCE_SECONDS:g} s when"
     )
     assert row("a client that does not read").startswith(stall)
-    assert row("passwords that wait to be checked") == str(passwords.MOST_WAITING)
+    checks = f"{passwords.MOST_CHECKS}, {passwords.MOST_OF_A_NETWORK} of one IPv4 address or IPv6 /64"
+    assert row("passwords that wait to be checked") == checks
+    assert row("requests that wait for a password to be checked").startswith(f"{passwords.MOST_WAITING} of one")
     assert row("a connection between requests") == f"{connections.KEEP_ALIVE_SECONDS} s"

@@ -134,23 +134,51 @@ def test_those_who_come_together_share_a_check(own: Path, monkeypatch: pytest.Mo
 
 
 def test_guesses_lock_nobody_out(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flood of wrong passwords is told to come later, and drives out none of the right ones."""
-    held = threading.Event()
-    monkeypatch.setattr(passwords, "MOST_WAITING", 5)
+    """Who guesses is told to come later; others, checked before or never yet, get in meanwhile, and stay in."""
+    turns = threading.Semaphore(0)
+    real: Callable[[bytes, bytes], bool] = bcrypt.checkpw
+
+    def held(password: bytes, hashed: bytes) -> bool:
+        return turns.acquire(timeout=10) and real(password, hashed)
+
     monkeypatch.setattr(passwords, "_REMEMBERED", 10)
-    with Secured(own, "users.good.yml") as site, ThreadPoolExecutor(20) as pool:
+    with Secured(own, "users.good.yml") as site, ThreadPoolExecutor(70) as pool:
         assert site.status(headers=basic("alice")) == 200
-        monkeypatch.setattr(bcrypt, "checkpw", lambda *_: not held.wait(10))
-        flood = [pool.submit(site.ask, "/", "GET", basic("alice", f"{number}")) for number in range(20)]
-        until(lambda: sum(answer.done() for answer in flood) == 15)
+        monkeypatch.setattr(bcrypt, "checkpw", held)
+        flood = [pool.submit(site.ask, "/", "GET", basic("alice", f"{number}")) for number in range(64)]
+        until(lambda: sum(answer.done() for answer in flood) == 56)
         assert site.status(headers=basic("alice")) == 200
-        held.set()
+        scraper = pool.submit(site.ask, "/", "GET", basic("bob"), source="127.0.0.2")
+        for _ in range(9):
+            turns.release()
+        assert scraper.result()[0] == 200
         answers = [answer.result() for answer in flood]
-        assert sorted(status for status, _, _ in answers) == [401] * 5 + [503] * 15
+        assert sorted(status for status, _, _ in answers) == [401] * 8 + [503] * 56
         assert all(told["retry-after"] == "1" for status, told, _ in answers if status == 503)
+        monkeypatch.setattr(bcrypt, "checkpw", real)
         for number in range(30):
             assert site.status(headers=basic("bob", f"{number}")) == 401
         assert site.status(headers=basic("alice")) == 200
+
+
+def test_one_guess_by_many_is_bounded_too(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same wrong password a hundred times at once keeps so many connections busy, and no more."""
+    held = threading.Event()
+    monkeypatch.setattr(passwords, "MOST_WAITING", 5)
+    monkeypatch.setattr(bcrypt, "checkpw", lambda *_: not held.wait(10))
+    with Secured(own, "users.good.yml") as site, ThreadPoolExecutor(20) as pool:
+        flood = [pool.submit(site.status, "/", "GET", basic("alice", "wrong")) for _ in range(20)]
+        until(lambda: sum(answer.done() for answer in flood) == 15)
+        held.set()
+        assert sorted(answer.result() for answer in flood) == [401] * 5 + [503] * 15
+
+
+def test_a_network_is_an_address_or_a_64() -> None:
+    """All addresses of one /64 are one client; those of IPv4 are not, as an IPv6 socket tells them neither."""
+    same = {passwords._network(peer) for peer in ("2001:db8::1", "2001:db8::2", "2001:db8::ffff:0:0:1")}
+    assert len(same) == 1
+    others = ("2001:db8:0:1::1", "fe80::1%eth0", "10.0.0.1", "10.0.0.2", "::ffff:10.0.0.1", "::ffff:10.0.0.2")
+    assert len({passwords._network(peer) for peer in others} | same) == 7
 
 
 def test_passwords_are_not_kept(own: Path) -> None:
