@@ -40,13 +40,33 @@ def most_connections() -> int:
 
 
 class Connection:
-    """A socket from its acceptance to its end; `stalled` is since when its client does not read."""
+    """A socket from its acceptance to its end, and how its client reads the answer that is being sent."""
 
-    __slots__ = ("stalled", "transport")
+    __slots__ = ("_waited", "stalled", "transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
+        #: Since when its client does not read.
         self.stalled: float | None = None
+        self._waited = 0.0
+
+    def begin(self) -> None:
+        """Another answer: what the client took for the last one does not count."""
+        self._waited = 0.0
+
+    def set_stalled(self, stalled: bool) -> None:
+        self._waited += self.stalled_seconds
+        self.stalled = time.monotonic() if stalled else None
+
+    @property
+    def stalled_seconds(self) -> float:
+        """How long its client has not read."""
+        return 0.0 if self.stalled is None else time.monotonic() - self.stalled
+
+    @property
+    def waited_seconds(self) -> float:
+        """How long this answer has waited for its client, bit by bit too."""
+        return self._waited + self.stalled_seconds
 
 
 class Connections:
@@ -67,7 +87,7 @@ class Connections:
             waiting = self._fresh or self._idle
             if not waiting:
                 return False
-            self._drop(next(iter(waiting)))
+            self.drop(next(iter(waiting)))
         self._fresh[connection] = None
         return True
 
@@ -79,20 +99,13 @@ class Connections:
     def gone(self, connection: Connection) -> None:
         self._remove(connection)
 
-    def drop_stalled(self, seconds: float, most: int) -> None:
-        """End up to so many whose clients have not read for longer than `seconds`, the longest first."""
-        latest = time.monotonic() - seconds
-        stalled = [(one.stalled, number, one) for number, one in enumerate(self._busy) if one.stalled is not None]
-        for since, _, connection in sorted(stalled)[:most]:
-            if since < latest:
-                self._drop(connection)
-
     def drop_fresh(self) -> None:
         """End those that have not asked for anything."""
         for connection in [*self._fresh]:
-            self._drop(connection)
+            self.drop(connection)
 
-    def _drop(self, connection: Connection) -> None:
+    def drop(self, connection: Connection) -> None:
+        """End it."""
         self._remove(connection)
         # Not close(): that waits for the client.
         connection.transport.abort()
@@ -111,7 +124,7 @@ class Http(H11Protocol):
     def __init__(
         self, config: Config, state: ServerState, connections: Connections, connection: Connection
     ) -> None:
-        super().__init__(config, state, {"certificate": ""})
+        super().__init__(config, state, {"certificate": "", "connection": connection})
         self._connections = connections
         self._connection = connection
         self._unread = b""
@@ -122,7 +135,7 @@ class Http(H11Protocol):
 
     def name_client(self, client: str) -> None:
         """Whom the client's certificate speaks of: requests have it in their state."""
-        self.app_state = {"certificate": client}
+        self.app_state["certificate"] = client
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
@@ -188,7 +201,7 @@ class Http(H11Protocol):
         self.loop.call_later(_CLOSE_SECONDS, self._connection.transport.abort)
 
     def _set_stalled(self, stalled: bool) -> None:
-        self._connection.stalled = time.monotonic() if stalled else None
+        self._connection.set_stalled(stalled)
         if self._stall is not None:
             self._stall.cancel()
         abort = self._connection.transport.abort

@@ -7,15 +7,17 @@ import asyncio
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exporter.web.connections import MAX_BODY, MAX_HEADER, Connections
+from exporter.web.connections import MAX_BODY, MAX_HEADER, Connection, Connections
 
 #: Health, readiness and reload are for who looks after a busy exporter; the live stream counts its own listeners.
 EXEMPT = ("/-/", "/api/v1/events")
 MOST_REQUESTS = 40
 #: Then 503: what is answered later, a scraper no longer waits for.
 WAIT_SECONDS = 2.0
-#: In a full house, a client that has not read for so long makes room; looked for this often while anybody waits.
+#: In a full house, a client makes room that has not read for so long, or was waited for so long in all, however
+#: steadily it reads; looked for this often while anybody waits.
 _PATIENCE_SECONDS = 1.0
+_SLOW_SECONDS = 5.0
 _LOOK_SECONDS = 0.25
 
 _PIECE = 64 * 2**10
@@ -37,6 +39,7 @@ class AtOnce:
         self._connections = connections
         self._places = asyncio.Semaphore(MOST_REQUESTS)
         self._waiting = 0
+        self._answering: list[Connection] = []
         self._look: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,16 +57,27 @@ class AtOnce:
             return
         finally:
             self._waiting -= 1
+        connection: Connection = scope["state"]["connection"]
+        connection.begin()
+        self._answering.append(connection)
         try:
             await self._app(scope, receive, send)
         finally:
+            self._answering.remove(connection)
             self._places.release()
 
     def _make_room(self) -> None:
-        """End those that do not read, as many as there are that wait, and look again as long as there are any."""
+        """End those that hardly read, as many as there are that wait, and look again as long as there are any."""
         self._look = None
         if self._waiting:
-            self._connections.drop_stalled(_PATIENCE_SECONDS, self._waiting)
+            slow = [
+                one
+                for one in self._answering
+                if one.stalled_seconds > _PATIENCE_SECONDS or one.waited_seconds > _SLOW_SECONDS
+            ]
+            slow.sort(key=lambda one: one.waited_seconds, reverse=True)
+            for connection in slow[: self._waiting]:
+                self._connections.drop(connection)
             self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._make_room)
 
 
@@ -87,7 +101,7 @@ class Sizes:
 
 
 class Pieces:
-    """Hands large answers out in pieces: a client that does not read costs one of them, not a page in memory."""
+    """Hands large answers out in pieces: a client that does not read costs one of them beside the page itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

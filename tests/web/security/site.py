@@ -105,6 +105,10 @@ class Secured:
     ) -> int:
         return self.ask(path, method, headers, context)[0]
 
+    def keep_little(self) -> None:
+        """From now on the kernel holds only a few kilobytes that a client has not taken yet."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=10)
 

@@ -48,6 +48,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         f"{connections.STALL_SECONDS:g} s for each {limits._PIECE // kib} KiB; {limits._PATIENCE_SECONDS:g} s when"
     )
     assert row("a client that does not read").startswith(stall)
+    assert row("a client that reads slowly").startswith(f"{limits._SLOW_SECONDS:g} s of")
     checks = f"{passwords.MOST_CHECKS}, {passwords.MOST_OF_A_NETWORK} of one IPv4 address or IPv6 /64"
     assert row("passwords that wait to be checked") == checks
     assert row("requests that wait for a password to be checked").startswith(f"{passwords.MOST_WAITING} of one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -174,7 +175,7 @@ def test_requests_wait_for_a_place(own: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_client_that_does_not_read(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is cut off after a while; until then it holds a piece of the page in memory, and not the page."""
+    """It is cut off after a while; until then a piece of the page is on its way, and not all of it."""
     monkeypatch.setattr(connections, "STALL_SECONDS", SOON)
     with Secured(own, "empty.good.yml") as site:
         site.backend.page = lambda: b"x" * 50_000_000
@@ -198,6 +199,31 @@ def test_those_that_do_not_read_make_room(own: Path, monkeypatch: pytest.MonkeyP
             client.sendall(b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n")
         until(lambda: sum(one.stalled is not None for one in [*site.connections._busy]) == 3)
         time.sleep(2 * SOON)
+        site.backend.page = lambda: b"ward_up 1\n"
+        assert site.status() == 200
+
+
+def test_those_that_read_slowly_make_room(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that read steadily, but would take a minute for their page: a scrape still gets its answer."""
+    monkeypatch.setattr(limits, "MOST_REQUESTS", 3)
+    monkeypatch.setattr(limits, "_PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(limits, "_SLOW_SECONDS", SOON)
+    done = threading.Event()
+
+    def read_slowly(client: socket.socket) -> None:
+        with contextlib.suppress(ConnectionError):
+            while not done.wait(0.1) and client.recv(65_536):
+                pass
+
+    with Secured(own, "empty.good.yml") as site, ThreadPoolExecutor(6) as pool, contextlib.ExitStack() as stack:
+        stack.callback(done.set)
+        site.keep_little()
+        site.backend.page = lambda: b"x" * 50_000_000
+        for _ in range(6):
+            client = stack.enter_context(site.connect())
+            client.sendall(b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n")
+            pool.submit(read_slowly, client)
+        until(lambda: sum(one.waited_seconds > 0 for one in [*site.connections._busy]) == 3)
         site.backend.page = lambda: b"ward_up 1\n"
         assert site.status() == 200
 
