@@ -129,3 +129,14 @@ class Held:
         length = str(len(self.body)).encode()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
         await send({"type": "http.response.body", "body": self.body})
+
+
+def ended(client: socket.socket, seconds: float = 10) -> bool:
+    """Wait until the server has closed the connection, whatever it says before. Raises TimeoutError."""
+    client.settimeout(seconds)
+    try:
+        while client.recv(65_536):
+            pass
+    except ConnectionError:
+        return True
+    return True
