@@ -196,8 +196,9 @@ def _serve(options: argparse.Namespace) -> int:
     # A reload that is asked for while everything is being read for the first time asks for nothing more.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     privileges.confine()
-    # numpy's own threads would come before the capabilities go; nothing here multiplies matrices.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # numpy's own threads would come before the capabilities go; nothing here multiplies matrices. What is inherited
+    # of this does not count.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     from exporter.service import Service  # noqa: PLC0415 - what `check` does without
 
     logs.set_up(options.level, options.format)
@@ -207,6 +208,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _sockets_open() -> None:
     privileges.drop()
+    privileges.check_threads()
     privileges.check_reach()
 
 

@@ -1,7 +1,7 @@
 """What the process may do: everything until its sockets are open, then nothing that an ordinary user may not.
 
 Linux keeps capabilities for each thread, and what a thread starts inherits them (capabilities(7)): `confine` comes
-before the first thread, and `drop` before any thread that is to be without them.
+before the first thread, `drop` before any thread that is to be without them, and `check_threads` looks at them all.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import sys
+import time
 from pathlib import Path
 
 from exporter.errors import PrivilegeError
@@ -18,6 +19,7 @@ _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _AMBIENT_CLEAR_ALL = 24
 _CAPABILITY_VERSION_3 = 0x20080522
 #: The kernel's sets have this many bits.
 _CAPABILITIES = 64
+_THREAD_SECONDS = 2.0
 _LINUX = sys.platform == "linux"
 
 
@@ -52,6 +54,30 @@ def drop() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.capset(ctypes.byref(_Header(_CAPABILITY_VERSION_3, 0)), ctypes.byref(_Sets())) != 0:
         raise PrivilegeError(f"cannot drop capabilities: {os.strerror(ctypes.get_errno())}")
+
+
+def check_threads() -> None:
+    """Raise PrivilegeError if any thread has a capability: from outside, nothing can take it away."""
+    if not _LINUX:
+        return
+    # The log's thread is older than the sockets, and may be about to drop its own.
+    deadline = time.monotonic() + _THREAD_SECONDS
+    while powerful := [thread.name for thread in Path("/proc/self/task").iterdir() if _permitted(thread)]:
+        if time.monotonic() > deadline:
+            raise PrivilegeError(
+                f"thread {', '.join(powerful)} keeps capabilities: it was started before they were dropped, "
+                "as some libraries do while they are loaded"
+            )
+        time.sleep(_THREAD_SECONDS / 100)
+
+
+def _permitted(thread: Path) -> int:
+    """The permitted set of a thread, none if it has ended."""
+    try:
+        status = (thread / "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(status.partition("\nCapPrm:")[2].split()[0], 16)
 
 
 def check_reach() -> None:

@@ -113,6 +113,41 @@ def run(net: Simnet, program: str, *arguments: str) -> str:
     return str(done.stdout).strip()
 
 
+def test_root_with_threads_of_a_library(net: Simnet) -> None:
+    """What the environment says of numpy's own threads does not count: none of them keeps a capability."""
+    with open_folder(0) as folder, Serving(folder, net) as serving:
+        serving.configure(FAST)
+        serving.devices({"a": "10.1.1.1"})
+        serving.start_ready(prefix=["env", "OPENBLAS_NUM_THREADS=3"])
+        assert serving.process is not None
+        assert len(statuses(serving.process.pid)) > 1
+        assert powers([serving.process.pid]) == set()
+        assert serving.end() == 0
+
+
+def test_a_thread_that_came_too_early(net: Simnet) -> None:
+    """One that has capabilities when the others have dropped theirs is an error: nothing goes on with it."""
+    program = """
+import threading
+from exporter import privileges
+from exporter.errors import PrivilegeError
+end = threading.Event()
+early = threading.Thread(target=end.wait)
+early.start()
+privileges.confine()
+privileges.drop()
+try:
+    privileges.check_threads()
+except PrivilegeError as error:
+    print(error)
+end.set()
+early.join()
+privileges.check_threads()
+"""
+    said = run(net, program)
+    assert "keeps capabilities" in said
+
+
 def test_a_receive_buffer_outlives_the_right_to_it(net: Simnet) -> None:
     """What root was granted beyond net.core.rmem_max stays when a reload asks for another size."""
     program = """
