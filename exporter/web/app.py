@@ -139,7 +139,7 @@ def create_app(backend: Backend) -> Starlette:
             Route("/metrics/snmp", serve_snmp),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
-            Route("/-/reload", reload, methods=["POST"]),
+            Route("/-/reload", reload, methods=["POST", "PUT"]),
             Route("/sd", discovery),
             Route("/api/v1/devices", devices),
             Route("/api/v1/devices/{name:path}", device),

@@ -1,4 +1,4 @@
-"""Who may ask for what: headers of every answer, the rate limit, authentication, and a line for every change.
+"""Who may ask for what: headers of every answer, a line for every change, the rate limit, other sites, passwords.
 
 Each is a small ASGI application around another one; `protect` says in which order. What they go by is looked up for
 each request: the web configuration may have changed since the last.
@@ -11,6 +11,7 @@ import binascii
 import logging
 import math
 import time
+from collections.abc import Iterable
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,12 +32,13 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
 DEFAULT_HEADERS = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
 _LONGEST_PATH = 200
+_TOO_MANY = 429
 
 
 def protect(app: ASGIApp, web: LiveWebConfig, connections: Connections) -> ASGIApp:
     """`app` as it may be shown to a network."""
     inner = AtOnce(Pieces(app), connections)
-    return Headers(Sizes(RateLimit(Audit(Authentication(inner, web)), web)), web)
+    return Headers(Audit(RateLimit(Sizes(SameOrigin(Authentication(inner, web))), web)), web)
 
 
 class Headers:
@@ -78,7 +80,7 @@ class RateLimit:
             await self._app(scope, receive, send)
             return
         later = {"retry-after": str(math.ceil(wait))}
-        await PlainTextResponse("too many requests\n", 429, later)(scope, receive, send)
+        await PlainTextResponse("too many requests\n", _TOO_MANY, later)(scope, receive, send)
 
     def _take(self) -> float:
         """Take a token; else the seconds until there is one."""
@@ -96,7 +98,10 @@ class RateLimit:
 
 
 class Audit:
-    """A line in the log for each request that is not a mere look, whatever becomes of it."""
+    """A line in the log for each request that is not a mere look, whatever becomes of it but a 429.
+
+    A flood that the rate limit keeps out is kept out of the log as well.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -116,7 +121,8 @@ class Audit:
         try:
             await self._app(scope, receive, noted)
         finally:
-            self._note(scope, status, time.monotonic() - start)
+            if status != _TOO_MANY:
+                self._note(scope, status, time.monotonic() - start)
 
     @staticmethod
     def _note(scope: Scope, status: int, seconds: float) -> None:
@@ -128,6 +134,31 @@ class Audit:
         path = scope["raw_path"][:_LONGEST_PATH].decode("ascii", "replace")
         answer = status or "no answer"
         audit.info("%s from %s: %s %s: %s in %.3f s", who, peer, scope["method"], path, answer, seconds)
+
+
+class SameOrigin:
+    """No page of another server changes anything here by its reader's browser, which knows the password."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] in SAFE or _from_here(scope["headers"]):
+            await self._app(scope, receive, send)
+        else:
+            await PlainTextResponse("asked for by a page of another server\n", 403)(scope, receive, send)
+
+
+def _from_here(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """By what browsers send on their own: programs that are none send neither header."""
+    host = next((value.lower() for name, value in headers if name == b"host"), b"")
+    for name, value in headers:
+        if name == b"sec-fetch-site" and value not in (b"same-origin", b"none"):
+            return False
+        # Without its scheme: behind a proxy that speaks TLS, this server does not.
+        if name == b"origin" and value.lower().partition(b"://")[2] != host:
+            return False
+    return True
 
 
 class Authentication:

@@ -56,7 +56,7 @@ def test_every_status_is_documented(site: Web, monkeypatch: pytest.MonkeyPatch) 
     found["/sd"] = asks("/sd", "/sd?x=1")
     found["/metrics/snmp"] = asks("/metrics/snmp", "/metrics/snmp?shard=2")
     found["/api/v1/devices/{name}"] = asks("/api/v1/devices/isp-a", "/api/v1/devices/nobody")
-    found["/-/reload"] = asks("/-/reload", method="POST")
+    found["/-/reload"] = asks("/-/reload", method="PUT")
     backend.failure, backend.sick = ConfigError([Problem("ward.yml", 3, "probe", "wrong")]), "the loop stands"
     found["/-/reload"] |= asks("/-/reload", method="POST")
     found["/-/healthy"] |= asks("/-/healthy")
@@ -77,13 +77,14 @@ def test_health_and_readiness(site: Web) -> None:
 
 
 def test_reload_is_a_post(site: Web) -> None:
-    """GET, which a crawler may send, reloads nothing: 405, with the method that does."""
-    for method in ("GET", "HEAD", "PUT"):
+    """GET, which a crawler may send, reloads nothing: 405, with the methods that do, those of Prometheus."""
+    for method in ("GET", "HEAD", "DELETE"):
         status, headers, _ = site.ask("/-/reload", method)
-        assert (status, headers["allow"]) == (405, "POST")
+        assert (status, {*headers["allow"].split(", ")}) == (405, {"POST", "PUT"})
     assert site.backend.reloads == 0
-    assert site.ask("/-/reload", "POST")[::2] == (200, b"reloaded\n")
-    assert site.backend.reloads == 1
+    for method in ("POST", "PUT"):
+        assert site.ask("/-/reload", method)[::2] == (200, b"reloaded\n")
+    assert site.backend.reloads == 2
 
 
 def test_a_reload_that_fails_says_why(site: Web) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from exporter.web import passwords
 from exporter.web.app import create_app
+from exporter.web.connections import MAX_HEADER
 from tests.web.security.site import PASSWORDS, Secured, basic
 from tests.web.site import until
 
@@ -212,6 +213,30 @@ def test_whatever_changes_something_is_no_get(own: Path) -> None:
             assert not methods & {"GET", "HEAD"} or methods <= {"GET", "HEAD"}
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"sec-fetch-site": "same-origin", "origin": "http://ward.example:9841"}, 200),
+        # Its TLS may end at a proxy.
+        ({"origin": "https://WARD.example:9841"}, 200),
+        ({"sec-fetch-site": "none"}, 200),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"origin": "http://ward.example"}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+    ],
+)
+def test_pages_of_others_change_nothing(headers: dict[str, str], status: int, own: Path) -> None:
+    """A browser that reads another site does not reload by it, with the password that it knows; it may look."""
+    with Secured(own, "users.good.yml") as site:
+        sent = {**basic("alice"), "host": "ward.example:9841", **headers}
+        assert [site.status("/-/reload", method, sent) for method in ("POST", "PUT")] == [status] * 2
+        assert site.backend.reloads == (2 if status == 200 else 0)
+        assert site.status("/metrics", headers=sent) == 200
+
+
 def audited(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "exporter.audit"]
 
@@ -231,7 +256,10 @@ def test_every_change_is_in_the_log(own: Path, caplog: pytest.LogCaptureFixture)
         site.status("/api/v1/devices/a/trace", "DELETE")
         site.backend.failure = RuntimeError()
         site.status("/-/reload", "POST", basic("alice"))
-        until(lambda: len(audited(caplog)) == 5)
+        site.ask("/-/reload", "POST", {"content-length": "99999"}, body=b"x")
+        site.status("/-/reload", "PUT", {**basic("alice"), "x": "y" * (MAX_HEADER - 100)})
+        site.status("/-/reload", "POST", {**basic("alice"), "origin": "null"})
+        until(lambda: len(audited(caplog)) == 8)
         lines = [re.sub(r":\d+(?=: )| in [\d.]+ s$", "", line) for line in audited(caplog)]
     assert lines == [
         "alice from 127.0.0.1: POST /-/reload: 200",
@@ -239,7 +267,18 @@ def test_every_change_is_in_the_log(own: Path, caplog: pytest.LogCaptureFixture)
         "anonymous from 127.0.0.1: POST /-/reload: 401",
         "anonymous from 127.0.0.1: DELETE /api/v1/devices/a/trace: 401",
         "alice from 127.0.0.1: POST /-/reload: 500",
+        "anonymous from 127.0.0.1: POST /-/reload: 413",
+        "anonymous from 127.0.0.1: PUT /-/reload: 431",
+        "anonymous from 127.0.0.1: POST /-/reload: 403",
     ]
+
+
+def test_a_flood_does_not_fill_the_log(own: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What the rate limit refuses leaves no line: the log says who changed what, not how often it was tried."""
+    with Secured(own, "rate.good.yml") as site:
+        assert [site.status("/-/reload", "POST") for _ in range(9)] == [200] * 3 + [429] * 6
+        until(lambda: len(audited(caplog)) == 3)
+        assert all(line.partition(" in ")[0].endswith(": 200") for line in audited(caplog))
 
 
 def test_who_asked_is_who_is_at_the_other_end(own: Path, caplog: pytest.LogCaptureFixture) -> None:
