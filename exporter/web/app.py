@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
@@ -16,7 +17,6 @@ from exporter.errors import WardError
 from exporter.exposition.text import CONTENT_TYPE
 from exporter.state.verdict import Verdicts
 from exporter.web import views
-from exporter.web.background import in_background
 from exporter.web.changes import Position
 from exporter.web.events import MOST_LISTENERS, Live, Stream
 from exporter.web.files import Files
@@ -58,6 +58,11 @@ def create_app(backend: Backend) -> Starlette:
     metrics = Page(backend.render_metrics)
     states = Page(lambda: views.device_states(backend.verdicts))
     shards: dict[tuple[int, int], Page] = {}
+
+    def targets(roles: Sequence[str]) -> bytes:
+        return views.discovery(backend.verdicts.inventory.devices, roles)
+
+    every_target = Page(partial(targets, ()))
     live = Live(backend)
     files = Files()
 
@@ -101,8 +106,7 @@ def create_app(backend: Backend) -> Starlette:
         if unknown:
             return _bad_query(unknown, "role")
         roles = request.query_params.getlist("role")
-        inventory = backend.verdicts.inventory
-        return await in_background(lambda: JSONResponse(views.discovery(inventory.devices, roles)))
+        return await _page(request, Page(partial(targets, roles)) if roles else every_target, "application/json")
 
     async def device(request: Request) -> Response:
         verdicts, name = backend.verdicts, request.path_params["name"]

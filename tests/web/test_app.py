@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -13,7 +14,8 @@ from starlette.routing import Route
 
 from exporter.errors import ConfigError, Problem
 from exporter.web.app import create_app
-from tests.web.site import NASTY, Web
+from tests.state.driver import Driver, device
+from tests.web.site import NASTY, Backend, Web
 
 DOCS = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
 
@@ -157,6 +159,29 @@ def test_discovery_by_role(site: Web) -> None:
     assert names("role=nothing") == []
     status, _, body = site.ask("/sd?role=isp&rolle=x")
     assert (status, body) == (400, b"unknown query parameter 'rolle', expected: role\n")
+
+
+def test_a_large_discovery_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is encoded device by device, for the encoder keeps the interpreter lock, and packed for who takes gzip."""
+    longest = 0
+    dumps = json.dumps
+
+    def noted(*values: Any, **options: Any) -> str:
+        nonlocal longest
+        text: str = dumps(*values, **options)
+        longest = max(longest, len(text))
+        return text
+
+    monkeypatch.setattr(json, "dumps", noted)
+    site = Web(Backend(Driver([device(f"d{number}", role=f"r{number % 2}") for number in range(500)])))
+    try:
+        for query, count in (("", 500), ("?role=r1", 250)):
+            _, headers, packed = site.ask(f"/sd{query}", headers={"accept-encoding": "gzip"})
+            assert headers["content-encoding"] == "gzip"
+            assert len(json.loads(gzip.decompress(packed))) == count
+    finally:
+        site.close()
+    assert 0 < longest < 1000
 
 
 def keys(heading: str) -> set[str]:
