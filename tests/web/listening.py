@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Self
 
 
@@ -17,14 +18,21 @@ class Message(NamedTuple):
 class Listener:
     """Reads messages one by one; a context manager. `comments` counts the lines that are none."""
 
-    def __init__(self, port: int, path: str = "/api/v1/events", headers: str = "", receive_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        port: int,
+        path: str = "/api/v1/events",
+        headers: str = "",
+        receive_bytes: int = 0,
+        through: Callable[[socket.socket], io.RawIOBase] | None = None,
+    ) -> None:
         self._socket = socket.socket()
         if receive_bytes:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self._socket.settimeout(10)
         self._socket.connect(("127.0.0.1", port))
         self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
-        self._file = self._socket.makefile("rb")
+        self._file = io.BufferedReader(through(self._socket)) if through else self._socket.makefile("rb")
         self.comments = 0
         self.id = ""
 
@@ -44,9 +52,11 @@ class Listener:
         return status, headers
 
     def _lines(self) -> Iterator[bytes]:
-        """The body's lines; it comes in chunks, none of which ends within a line."""
+        """The body's lines; it comes in chunks, which may end within one."""
+        begun = b""
         while size := int(self._file.readline(), 16):
-            yield from self._file.read(size).splitlines()
+            *lines, begun = (begun + self._file.read(size)).split(b"\n")
+            yield from lines
             self._file.readline()
 
     def messages(self) -> Iterator[Message]:

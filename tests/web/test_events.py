@@ -14,6 +14,7 @@ import pytest
 
 from exporter.state.columns import row_map
 from exporter.web import changes as changes_module
+from exporter.web import connections
 from exporter.web import events as events_module
 from exporter.web.changes import Changes, Position
 from tests.state.driver import Driver, device
@@ -240,7 +241,7 @@ def test_silence_is_broken(site: Web, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_listener_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who does not read loses its place after a while, and costs no more than one message meanwhile."""
-    monkeypatch.setattr(events_module, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "STALL_SECONDS", 0.3)
     monkeypatch.setattr("exporter.web.app.MOST_LISTENERS", 1)
     driver = Driver([device(f"{number}-" + "x" * 200) for number in range(5000)])
     driver.settle(up=driver.row)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from exporter.web import connections, files, limits
 from exporter.web import server as server_module
 from exporter.web.connections import Connections, most_connections
+from tests.state.driver import Driver, device
+from tests.web.listening import Listener
 from tests.web.security.site import Held, Secured, basic, ended
 from tests.web.site import until
 
@@ -243,6 +247,33 @@ def test_the_rate_limit_lets_go(own: Path) -> None:
         site.config.write_text("rate_limit: {interval: 0, burst: 2}\n")
         site.live.reload()
         assert {site.status() for _ in range(20)} == {200}
+
+
+class Slowly(io.RawIOBase):
+    """What a socket brings, at 200 kB a second or less."""
+
+    def __init__(self, source: socket.socket) -> None:
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        time.sleep(0.1)
+        return self._source.recv_into(memoryview(buffer)[:20_000])
+
+
+def test_a_slow_line_gets_a_whole_snapshot(own: Path) -> None:
+    """A listener that takes longer over one message than a silent one is waited for has it all in the end."""
+    driver = Driver([device(f"{number}-" + "x" * 200) for number in range(4000)])
+    driver.settle(up=driver.row)
+    with Secured(own, "empty.good.yml") as site:
+        site.backend.verdicts = driver.verdicts
+        site.keep_little()
+        start = time.monotonic()
+        with Listener(site.port, receive_bytes=20_000, through=Slowly) as listener:
+            assert len(listener.until("snapshot").data["states"]) == 4000
+        assert time.monotonic() - start > connections.STALL_SECONDS + 1
 
 
 def test_how_many_connections() -> None:
