@@ -24,7 +24,9 @@ WORKDIR /var/lib/ward
 # A number, so that whoever forbids root need not look into /etc/passwd.
 USER 9841:9841
 EXPOSE 9841
+# Past any proxy: Docker puts those of its client's configuration into the environment.
 HEALTHCHECK --interval=10s --timeout=5s --retries=3 --start-period=1m \
-  CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:9841/-/healthy', timeout=4)"]
+  CMD ["python", "-c", \
+       "import urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:9841/-/healthy', timeout=4)"]
 ENTRYPOINT ["ward-exporter"]
 CMD ["serve", "--storage.path=/var/lib/ward"]

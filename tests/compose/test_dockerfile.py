@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,12 +12,15 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import pytest
 import yaml
 
 from exporter.cli import parser
+from tests.compose.answering import answering
 from tests.compose.dockerfile import ROOT, health_check, instructions
 
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["exporter"]
+SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+COMPOSE = SERVICES["exporter"]
 #: What .dockerignore lets through.
 SENT = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
 
@@ -93,3 +97,20 @@ def test_what_is_sent_is_the_whole_exporter(tmp_path: Path) -> None:
     ).stdout.split()
     with zipfile.ZipFile(tmp_path / built.stdout.strip()) as wheel:
         assert set(listed) <= set(wheel.namelist())
+
+
+@pytest.mark.parametrize("status", [200, 503])
+@pytest.mark.parametrize(
+    "check", [health_check(), SERVICES["alert-log"]["healthcheck"]["test"]], ids=["exporter", "alert-log"]
+)
+def test_a_health_check_asks_no_proxy(check: list[str], status: int, tmp_path: Path) -> None:
+    """A proxy in the environment, as Docker's client configuration puts it there, is not asked for 127.0.0.1."""
+    *command, program = check
+    assert command == ["CMD", "python", "-c"]
+    with answering(tmp_path) as ports:
+        url = f"http://127.0.0.1:{ports['http']}/{status}"
+        program, found = re.subn(r"http://127\.0\.0\.1:\d+/-/healthy", url, program)
+        assert found == 1
+        environment = {**os.environ, "http_proxy": f"http://127.0.0.1:{ports['closed']}"}
+        done = subprocess.run([sys.executable, "-c", program], env=environment, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode == 0) == (status == 200), done.stderr
