@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import uvicorn
@@ -17,6 +17,7 @@ import uvicorn
 from exporter.errors import ListenError
 from exporter.web.connections import KEEP_ALIVE_SECONDS, MAX_HEADER, Connection, Connections, Http, most_connections
 from exporter.web.live import LiveWebConfig
+from exporter.web.security import DEFAULT_HEADERS
 from exporter.web.tls import ServerTls, client_name
 
 log = logging.getLogger(__name__)
@@ -30,10 +31,7 @@ _TLS_CLOSE_SECONDS = 2.0
 #: Why accept(2) fails for a while, and how often that is told.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _TOLD_SECONDS = 60.0
-_BUSY = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 26\r\n"
-    b"Retry-After: 1\r\nConnection: close\r\n\r\ntoo many requests at once\n"
-)
+_BUSY = b"too many requests at once\n"
 
 
 class Server(uvicorn.Server):
@@ -99,7 +97,7 @@ class Server(uvicorn.Server):
         connection, tls = Connection(transport), self._web.current.tls
         if not self._connections.admit(connection):
             if tls is None:
-                transport.write(_BUSY)
+                transport.write(_busy(self._web.current.headers))
             transport.close()
             return
         http = Http(self.config, self.server_state, self._connections, connection)
@@ -145,6 +143,20 @@ class _Entry(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._accept(cast(asyncio.Transport, transport))
+
+
+def _busy(configured: Mapping[str, str]) -> bytes:
+    """A 503 without a request, with the headers that any answer has."""
+    headers = {
+        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Length": str(len(_BUSY)),
+        "Retry-After": "1",
+        "Connection": "close",
+        **DEFAULT_HEADERS,
+        **configured,
+    }
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items() if value]
+    return f"HTTP/1.1 503 Service Unavailable\r\n{''.join(lines)}\r\n".encode() + _BUSY
 
 
 def url(listening: socket.socket, *, tls: bool) -> str:

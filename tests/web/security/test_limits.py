@@ -17,6 +17,7 @@ import pytest
 from exporter.web import connections, files, limits
 from exporter.web import server as server_module
 from exporter.web.connections import Connections, most_connections
+from exporter.web.security import DEFAULT_HEADERS
 from tests.state.driver import Driver, device
 from tests.web.listening import Listener
 from tests.web.security.site import Held, Secured, basic, ended
@@ -137,6 +138,7 @@ def test_a_house_full_of_requests(own: Path) -> None:
         until(lambda: held.under_way == 3)
         status, headers, body = site.ask()
         assert (status, headers["retry-after"], body) == (503, "1", b"too many requests at once\n")
+        assert {name: headers[name.lower()] for name in DEFAULT_HEADERS} == DEFAULT_HEADERS
         held.let.set()
         assert [answer.result()[0] for answer in answers] == [200] * 3
         assert site.status() == 200
