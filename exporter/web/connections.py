@@ -42,17 +42,20 @@ def most_connections() -> int:
 class Connection:
     """A socket from its acceptance to its end, and how its client reads the answer that is being sent."""
 
-    __slots__ = ("_waited", "stalled", "transport")
+    __slots__ = ("_waited", "pieces", "stalled", "transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         #: Since when its client does not read.
         self.stalled: float | None = None
         self._waited = 0.0
+        #: How many of its answer it has taken, or nearly so.
+        self.pieces = 0
 
     def begin(self) -> None:
-        """Another answer: what the client took for the last one does not count."""
+        """Another answer: how the client read the last one does not count."""
         self._waited = 0.0
+        self.pieces = 0
 
     def set_stalled(self, stalled: bool) -> None:
         self._waited += self.stalled_seconds

@@ -14,10 +14,12 @@ EXEMPT = ("/-/", "/api/v1/events")
 MOST_REQUESTS = 40
 #: Then 503: what is answered later, a scraper no longer waits for.
 WAIT_SECONDS = 2.0
-#: In a full house, a client makes room that has not read for so long, or was waited for so long in all, however
-#: steadily it reads; looked for this often while anybody waits.
+#: In a full house a client makes room that has not read for this time, or was waited for this time in all and takes
+#: fewer pieces a second, or was waited for the longer time, whatever it takes.
 _PATIENCE_SECONDS = 1.0
+_PIECES_A_SECOND = 4
 _SLOW_SECONDS = 5.0
+#: Such clients are looked for this often while anybody waits.
 _LOOK_SECONDS = 0.25
 
 _PIECE = 64 * 2**10
@@ -70,15 +72,20 @@ class AtOnce:
         """End those that hardly read, as many as there are that wait, and look again as long as there are any."""
         self._look = None
         if self._waiting:
-            slow = [
-                one
-                for one in self._answering
-                if one.stalled_seconds > _PATIENCE_SECONDS or one.waited_seconds > _SLOW_SECONDS
-            ]
+            slow = [one for one in self._answering if _is_slow(one)]
             slow.sort(key=lambda one: one.waited_seconds, reverse=True)
             for connection in slow[: self._waiting]:
                 self._connections.drop(connection)
             self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._make_room)
+
+
+def _is_slow(connection: Connection) -> bool:
+    waited = connection.waited_seconds
+    return (
+        connection.stalled_seconds > _PATIENCE_SECONDS
+        or (waited > _PATIENCE_SECONDS and connection.pieces < waited * _PIECES_A_SECOND)
+        or waited > _SLOW_SECONDS
+    )
 
 
 class Sizes:
@@ -116,6 +123,7 @@ class Pieces:
             for start in range(0, len(body), _PIECE):
                 more = start < last or message.get("more_body", False)
                 await send({**message, "body": body[start : start + _PIECE], "more_body": more})
+                scope["state"]["connection"].pieces += 1
                 # Others are to be answered as well.
                 await asyncio.sleep(0)
 

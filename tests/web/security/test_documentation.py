@@ -48,7 +48,11 @@ def test_the_limits_are_those_of_the_code() -> None:
         f"{connections.STALL_SECONDS:g} s for each {limits._PIECE // kib} KiB; {limits._PATIENCE_SECONDS:g} s when"
     )
     assert row("a client that does not read").startswith(stall)
-    assert row("a client that reads slowly").startswith(f"{limits._SLOW_SECONDS:g} s of")
+    kib_a_second = limits._PIECES_A_SECOND * limits._PIECE // kib
+    assert row("a client that reads slowly") == (
+        f"{limits._PATIENCE_SECONDS:g} s of waiting for it in all at less than {kib_a_second} KiB a second, "
+        f"{limits._SLOW_SECONDS:g} s at any speed, when others wait for a place"
+    )
     checks = f"{passwords.MOST_CHECKS}, {passwords.MOST_OF_A_NETWORK} of one IPv4 address or IPv6 /64"
     assert row("passwords that wait to be checked") == checks
     assert row("requests that wait for a password to be checked").startswith(f"{passwords.MOST_WAITING} of one")

@@ -189,11 +189,18 @@ def test_those_that_do_not_read_make_room(own: Path, monkeypatch: pytest.MonkeyP
         assert site.status() == 200
 
 
-def test_those_that_read_slowly_make_room(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients that read steadily, but would take a minute for their page: a scrape still gets its answer."""
+@pytest.mark.parametrize(("slow_seconds", "pieces"), [(SOON, 0), (60, 1000)])
+def test_those_that_read_slowly_make_room(
+    slow_seconds: float, pieces: int, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients that read steadily, but would take a minute for their page: a scrape still gets its answer.
+
+    They are told by how long they were waited for, or by how little they took.
+    """
     monkeypatch.setattr(limits, "MOST_REQUESTS", 3)
-    monkeypatch.setattr(limits, "_PATIENCE_SECONDS", 60)
-    monkeypatch.setattr(limits, "_SLOW_SECONDS", SOON)
+    monkeypatch.setattr(limits, "WAIT_SECONDS", 8)
+    monkeypatch.setattr(limits, "_SLOW_SECONDS", slow_seconds)
+    monkeypatch.setattr(limits, "_PIECES_A_SECOND", pieces)
     done = threading.Event()
 
     def read_slowly(client: socket.socket) -> None:
