@@ -12,9 +12,12 @@ _NAME = "{{device}} {{ifName}}"
 _MIRRORED = matching(" out$", custom__transform="negative-Y")
 _TO_DEVICE = [to("ward-device", device="__field.labels.device")]
 _NO_SNMP = "no chosen device is polled by SNMP"
+#: Down (2), not present (6) or down with the layer below (7), as the alert InterfaceDown has it: neither up, nor
+#: testing, unknown or dormant.
+_DOWN = "> 1 != 3 != 4 != 5"
 #: An interface that its owner has switched off is no trouble.
 _WRONG = (
-    f"max by ({q.INTERFACE}) (ifOperStatus{{{_WHERE}}}) == 2"
+    f"max by ({q.INTERFACE}) (ifOperStatus{{{_WHERE}}}) {_DOWN}"
     f" and on (device, ifIndex) max by (device, ifIndex) (ifAdminStatus{{{_WHERE}}}) == 1"
 )
 _COUNT = f"count(max by ({q.INTERFACE}) (ifOperStatus{{{_WHERE}}}))"
@@ -46,7 +49,8 @@ def _totals() -> list[Json]:
         ),
         stat(
             "Down",
-            "Interfaces that are meant to be up and are down.",
+            "Interfaces that are meant to be up and are down, not present, or down with the layer below. The alert "
+            "InterfaceDown tells only of those that were up within a day.",
             Query(f"count({_WRONG}) or 0 * {_COUNT}", every=SNMP),
             unit="none",
             size=size,
@@ -171,10 +175,11 @@ def _state() -> list[Json]:
         ),
         timeline(
             "Interfaces that were down",
-            "Of those that are meant to be up, the ones that were down within the time range, 20 a page.",
+            "Of those that are meant to be up, the ones that were down, not present, or down with the layer below "
+            "within the time range, 20 a page.",
             Query(
                 f"{each('ifOperStatus')} and on (device, ifIndex)"
-                f" (max_over_time(ifOperStatus{{{_WHERE}}}[$__range] @ end()) > 1"
+                f" (max_over_time((ifOperStatus{{{_WHERE}}} {_DOWN})[$__range:$__interval] @ end())"
                 f" and on (device, ifIndex) ifAdminStatus{{{_WHERE}}} @ end() == 1)",
                 _NAME,
                 SNMP,

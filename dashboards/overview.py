@@ -33,7 +33,13 @@ def _totals() -> list[Json]:
     grid = [to("ward-grid")]
     where = q.EVERYWHERE
     return [
-        stat("Up", "Devices that answer.", Query(q.devices_in(UP, where)), unit="none", links=grid),
+        stat(
+            "Up",
+            "Devices that are up and neither flap nor are suppressed.",
+            Query(q.devices_in(UP, where)),
+            unit="none",
+            links=grid,
+        ),
         stat(
             "Down",
             "Devices that are down and for which alerts are sent: suppressed ones are counted apart.",
@@ -61,15 +67,15 @@ def _totals() -> list[Json]:
         ),
         stat(
             "ISP links down",
-            "ISP links that do not answer, suppressed ones among them.",
-            Query(f"sum({q.verdict(_LINKS)} == bool 0)"),
+            "ISP links that are down and neither flap nor are suppressed, as on the dashboard ISP links.",
+            Query(q.devices_in(DOWN, _LINKS)),
             unit="none",
             thresholds=quiet(RED),
             links=[to("ward-isp")],
         ),
         stat(
             "Sites cut off",
-            "Sites whose ISP links are all down, without those in maintenance.",
+            "Sites whose ISP links are all down, unless maintenance or a mass outage explains it.",
             Query(f"count({q.cut_off(_SITES)}) or 0 * count(ward_site_info)"),
             unit="none",
             thresholds=quiet(RED),
@@ -156,7 +162,8 @@ def _worst() -> list[Json]:
     return [
         table(
             "Slowest devices",
-            "Highest mean round-trip time of the last minute, beside the limit that alerts go by.",
+            "Highest mean round-trip time over `probe.window` (60 s as shipped), beside the limit that alerts "
+            "go by.",
             [
                 _DEVICE,
                 _SITE,
@@ -178,7 +185,8 @@ def _worst() -> list[Json]:
         ),
         table(
             "Lossiest devices",
-            "Highest share of lost probes of the last minute among devices that are up, beside the limit.",
+            "Highest share of lost probes over `probe.window` (60 s as shipped) among devices that are up, beside "
+            "the limit.",
             [
                 _DEVICE,
                 _SITE,

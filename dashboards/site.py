@@ -17,7 +17,9 @@ _ALL_LINKS = f"count({q.verdict(_LINKS)})"
 
 
 def _totals() -> list[Json]:
-    size, isolated = (4, 4), f"ward_site_isolated{{{_WHERE}}}"
+    size, isolated = (4, 4), f"ward_site_isolated{{{_WHERE}}}[$__range]"
+    # 0 is also what an exporter says of a site of which it knows no link.
+    linked = f"on (job, instance) last_over_time(ward_device_info{{{_LINKS}}}[$__range])"
     return [
         stat(
             "Site",
@@ -64,7 +66,9 @@ def _totals() -> list[Json]:
         stat(
             "Reachable",
             "Share of the time range in which the site was not cut off: one link at least was up.",
-            Query(f"1 - sum(sum_over_time({isolated}[$__range])) / sum(count_over_time({isolated}[$__range]))"),
+            Query(
+                f"1 - sum(sum_over_time({isolated}) and {linked}) / sum(count_over_time({isolated}) and {linked})"
+            ),
             unit="percentunit",
             decimals=2,
             size=size,
@@ -146,14 +150,15 @@ def _history() -> list[Json]:
         ),
         series(
             "Round-trip time",
-            "Mean over the last minute, of the ten devices that were slowest within the time range.",
+            "Mean over `probe.window` (60 s as shipped), of the ten devices that were slowest within "
+            "the time range.",
             [Query(_worst("ward_device_rtt_seconds"), "{{device}}")],
             unit="s",
             links=_TO_DEVICE,
         ),
         series(
             "Packet loss",
-            "Over the last minute, of the ten devices that lost most within the time range.",
+            "Over `probe.window` (60 s as shipped), of the ten devices that lost most within the time range.",
             [Query(_worst("ward_device_packet_loss_ratio"), "{{device}}")],
             unit="percentunit",
             most=1,

@@ -24,7 +24,19 @@ BEGAN = round(time.time()) - 7200
 _ANY: Values = MappingProxyType({})
 _ALERT = {"alertname": "DeviceDown", "site": "one", "role": "switch"}
 #: Of each site the number that stands for its state, see look.SITE_STATES.
-SITES = {"well": 4, "kept": 3, "half-kept": 3, "one": 2, "moving": 2, "half": 1, "cut": 0}
+SITES = {"well": 4, "unlinked": 4, "kept": 3, "half-kept": 3, "one": 2, "moving": 2, "half": 1, "cut": 0}
+#: Of each interface what it is told to be, what it was, and what it is: ifAdminStatus, and ifOperStatus twice.
+PORTS = {
+    "up": (1, 1, 1),
+    "down": (1, 2, 2),
+    "empty": (1, 6, 6),
+    "lower": (1, 7, 7),
+    "back": (1, 2, 5),
+    "testing": (1, 3, 3),
+    "unknown": (1, 4, 4),
+    "dormant": (1, 5, 5),
+    "off": (2, 2, 2),
+}
 BLIND, _SEES, _SEES_LESS = VANTAGE_POINTS
 #: Scrapes before things change, and after.
 _BEFORE, _AFTER = 4, 2
@@ -39,6 +51,7 @@ def alone(address: str, up: bool) -> list[str]:
         *(sample("ward_site_info", site=site, region="") for site in SITES),
         *(sample("ward_site_isolated", int(site in ("cut", "kept")), site=site) for site in SITES),
         *device("well-isp", "well", "isp"),
+        *device("unlinked-sw", "unlinked"),
         *device("moved", "moving", address=address, up=up),
         *device("kept-isp", "kept", "isp", up=False, suppressed=kept),
         *device("kept-sw", "kept", up=False, suppressed=kept),
@@ -50,7 +63,16 @@ def alone(address: str, up: bool) -> list[str]:
         *device("half-b", "half", "isp"),
         *device("cut-isp", "cut", "isp", up=False),
         *device("cut-sw", "cut", up=False, suppressed=["shadowed"]),
+        *ports(changed=not up),
     ]
+
+
+def ports(changed: bool) -> Iterator[str]:
+    """Interfaces of a device, as they were or as they are now."""
+    for number, (name, (wanted, was, found)) in enumerate(PORTS.items(), 1):
+        labels = {"device": "well-sw", "site": "well", "role": "switch", "ifIndex": str(number), "ifName": name}
+        yield sample("ifAdminStatus", wanted, **labels)
+        yield sample("ifOperStatus", found if changed else was, **labels)
 
 
 def vantage_point(name: str) -> list[str]:
@@ -213,6 +235,32 @@ def test_sites_in_maintenance_are_not_in_trouble(stores: dict[str, Store]) -> No
             *(site for site, state in SITES.items() if state < 3),
             "voted",
         }, name
+
+
+def test_isp_links_down_are_counted_alike(stores: dict[str, Store]) -> None:
+    """Overview and ISP links show the same number: links that are down, and not those that are suppressed."""
+    for name, store in stores.items():
+        assert number(store, "ward-overview", "ISP links down") == 2, name
+        assert number(store, "ward-isp", "Down") == 2, name
+
+
+def test_a_site_without_links_is_not_called_reachable(stores: dict[str, Store]) -> None:
+    """The share of the time in which a site was not cut off is that of sites that have ISP links."""
+    for name, store in stores.items():
+        assert number(store, "ward-site", "Reachable", {"site": "half"}) == 1, name
+        assert number(store, "ward-site", "Reachable", {"site": "cut"}) == 0, name
+        assert found(store, "ward-site", "Reachable", {"site": "unlinked"}) == [], name
+
+
+def test_interfaces_are_down_as_the_alert_sees_it(stores: dict[str, Store]) -> None:
+    """Down, not present or down with the layer below, and meant to be up: now, and within the time range."""
+    # Of these few seconds.
+    asked = the("ward-interfaces", "Interfaces that were down")
+    asked = asked._replace(target=asked.target | {"instant": True, "range": False, "interval": "1s"})
+    for name, store in stores.items():
+        assert number(store, "ward-interfaces", "Down") == 3, name
+        were = {one.labels["ifName"] for one in ask(store, asked, _ANY, time.time())}
+        assert were == {"down", "empty", "lower", "back"}, name
 
 
 def test_vantage_points_vote(stores: dict[str, Store]) -> None:
