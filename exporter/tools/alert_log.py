@@ -47,7 +47,8 @@ def alert_log(address: str) -> int:
 
 
 async def _serve(listening: socket.socket) -> None:
-    server = Server(create_app(_STDOUT))
+    # Chunks take more than what is in them, and what is too long shall have its answer.
+    server = Server(create_app(_STDOUT), max_body=2 * MAX_BYTES)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, setattr, server, "should_exit", True)
     await server.serve(sockets=[listening])

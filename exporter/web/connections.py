@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 #: Request line and headers.
 MAX_HEADER = 16 * 2**10
 HEADER_SECONDS = 10.0
-#: No page asks for a body. It counts as it comes: chunks of one byte cost six.
+#: No page of the exporter asks for a body. It counts as it comes: chunks of one byte cost six.
 MAX_BODY = 64 * 2**10
 BODY_SECONDS = 30.0
 #: What is parsed of one client before the others get their turn: some milliseconds, in chunks of one byte.
@@ -125,12 +125,13 @@ class Http(H11Protocol):
     """HTTP on one connection, with deadlines."""
 
     def __init__(
-        self, config: Config, state: ServerState, connections: Connections, connection: Connection
+        self, config: Config, state: ServerState, connections: Connections, connection: Connection, max_body: int
     ) -> None:
         super().__init__(config, state, {"certificate": "", "connection": connection})
         self._connections = connections
         self._connection = connection
         self._unread = b""
+        self._max_body = max_body
         self._body = 0
         self._phase = ""
         self._deadline: asyncio.TimerHandle | None = None
@@ -161,7 +162,7 @@ class Http(H11Protocol):
         piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
         if self.conn.their_state is h11.SEND_BODY:
             self._body += len(piece)
-            if self._body > MAX_BODY:
+            if self._body > self._max_body:
                 self.transport.abort()
                 return
         try:

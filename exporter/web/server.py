@@ -15,7 +15,15 @@ from typing import Any, cast
 import uvicorn
 
 from exporter.errors import ListenError
-from exporter.web.connections import KEEP_ALIVE_SECONDS, MAX_HEADER, Connection, Connections, Http, most_connections
+from exporter.web.connections import (
+    KEEP_ALIVE_SECONDS,
+    MAX_BODY,
+    MAX_HEADER,
+    Connection,
+    Connections,
+    Http,
+    most_connections,
+)
 from exporter.web.live import LiveWebConfig
 from exporter.web.security import DEFAULT_HEADERS
 from exporter.web.tls import ServerTls, client_name
@@ -37,7 +45,13 @@ _BUSY = b"too many requests at once\n"
 class Server(uvicorn.Server):
     """Runs until `should_exit` is set."""
 
-    def __init__(self, app: Any, web: LiveWebConfig | None = None, connections: Connections | None = None) -> None:
+    def __init__(
+        self,
+        app: Any,
+        web: LiveWebConfig | None = None,
+        connections: Connections | None = None,
+        max_body: int = MAX_BODY,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -60,6 +74,7 @@ class Server(uvicorn.Server):
         self._web = web or LiveWebConfig()
         # Not `or`: without any connection it is as good as false.
         self._connections = Connections(most_connections()) if connections is None else connections
+        self._max_body = max_body
         self._handshakes: set[asyncio.Task[None]] = set()
         self._exhausted_until = 0.0
 
@@ -100,7 +115,7 @@ class Server(uvicorn.Server):
                 transport.write(_busy(self._web.current.headers))
             transport.close()
             return
-        http = Http(self.config, self.server_state, self._connections, connection)
+        http = Http(self.config, self.server_state, self._connections, connection, self._max_body)
         if tls is None:
             transport.set_protocol(http)
             http.connection_made(transport)
