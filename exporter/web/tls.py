@@ -235,7 +235,7 @@ class _TlsReader:
             self._problem(("client_allowed_sans",), "is empty; expected the names that may connect, or no such key")
         if ca is not None:
             try:
-                context.load_verify_locations(cadata=ca.decode("ascii", "replace"))
+                context.load_verify_locations(cadata=ca.decode("ascii", "backslashreplace"))
             except (ssl.SSLError, ValueError):
                 self._problem((self._place("client_ca"),), "holds no certificate in PEM")
         elif not self._has("client_ca") and _AUTHS[auth] != ssl.CERT_NONE:
