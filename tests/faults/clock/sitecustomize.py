@@ -37,6 +37,8 @@ def install(path: Path) -> None:
 
 
 def step_stamps(shared: mmap.mmap) -> None:
+    # As the exporter does before it loads it: no thread of a library may be older than the loss of capabilities.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     import numpy as np
 
     from exporter.icmp.transport import KernelTransport
