@@ -75,6 +75,9 @@ def test_most_of_them_say_what_is_down(story: Mapping[str, Way], name: str) -> N
     told once; and what is a tie once one of them is dead is down no more."""
     told = story[name].told()
     assert told.pop("-VantageBlind exporter", 1) == 1
+    # What a busy machine does to three exporters is no matter of votes.
+    told.pop("+ProbeLoopOverrun exporter", None)
+    told.pop("-ProbeLoopOverrun exporter", None)
     assert told == {
         "+VantageBlind exporter": 1,
         "+DeviceDown sw4": 1,
